@@ -1,0 +1,172 @@
+"""The one typed configuration of a run: what the command line, a YAML file and Python set alike.
+
+`None` means "the method's own default" (its paper's setting, in the method's file) and is filled in by
+`sparring.training.resolve` before a run starts, so that a run's config.yaml is complete. This module imports nothing heavy.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+Radius = float
+"""A radius as a number or as text such as 8/255 (parsed exactly)."""
+
+
+@dataclass
+class MethodConfig:
+    """Which equation is minimised. A field that the chosen method does not have must stay None."""
+
+    name: str = "clae"
+    """plain, uel, simclr, supcon or clae (`sparring list` shows all)."""
+    base: str | None = None
+    """clae: the method whose loss is attacked (plain, uel, simclr)."""
+    alpha: float | None = None
+    """clae: weight of the adversarial term, eq. 16."""
+    temperature: float | None = None
+    pairs: str | None = None
+    """Pair selector: same_image or same_label."""
+    detach_keys: bool | None = None
+    """uel: whether keys carry no gradient, as published."""
+    preset: Literal["paper", "official"] = "paper"
+    """Where paper and published code differ: the paper, or the code."""
+
+
+@dataclass
+class AttackConfig:
+    """The adversary inside training. Left alone, the method's own."""
+
+    name: Literal["fgsm", "rfgsm", "ffgsm", "pgd", "noise"] | None = None
+    norm: Literal["linf", "l2", "l1"] | None = None
+    eps: Radius | None = None
+    """Radius of the ball, such as 8/255."""
+    space: Literal["pixel", "normalized"] | None = None
+    """Unit of eps: pixels in [0, 1], or the encoder's normalised input (the papers of CLAE)."""
+    clip: bool | None = None
+    """Whether adversarial images stay in [0, 1]."""
+    steps: int | None = None
+    step_size: Radius | None = None
+    random_start: bool | None = None
+    restarts: int | None = None
+    update_statistics: bool | None = None
+    """Whether batch norms update their running statistics inside the attack."""
+
+
+@dataclass
+class DataConfig:
+    """Images and the views made of them."""
+
+    name: str = "digits"
+    """digits, cifar10, cifar100, fashion-mnist, folder or synthetic (`sparring list` shows all)."""
+    root: str | None = None
+    """Folder of the data set (folder: one sub-folder a class, or images without labels)."""
+    test_root: str | None = None
+    """folder: evaluation images; without it, train/ and test/ (or val/) below root, else a seeded tenth is held out."""
+    download: bool = False
+    skip_unreadable: bool = False
+    image_size: int | None = None
+    """Side in pixels to which images are brought (folder: the shorter side is resized, the centre cropped)."""
+    train_images: int | None = None
+    """Only so many training images, a seeded class-balanced subset; None is all."""
+    test_images: int | None = None
+    views: str | None = None
+    """Augmentation pipeline: simclr, uel (Plain and UEL), digits, or none."""
+    loading: Literal["auto", "memory", "stream"] = "auto"
+    """Whether images are kept as uint8 in memory (or on the GPU) or streamed from workers."""
+    workers: int = 2
+    """Worker processes when streaming."""
+
+
+@dataclass
+class EncoderConfig:
+    """Backbone, normalisation in front of it, head behind it."""
+
+    name: str | None = None
+    """resnet18, resnet34, resnet50, resnet101 (3x3 stem), resnet20; torchvision:NAME, timm:NAME, python:module.function."""
+    head: Literal["linear", "mlp", "none"] | None = None
+    """linear: h -> dim (Plain, UEL); mlp: h -> hidden -> ReLU -> dim (SimCLR)."""
+    hidden: int | None = None
+    """Width of the mlp head's hidden layer; None is h's width."""
+    dim: int | None = None
+    mean: list[float] | None = None
+    """Normalisation per channel; None is the data set's for the method."""
+    std: list[float] | None = None
+    adv_momentum: float = 0.01
+    """Momentum of the adversarial batch norm's running statistics (clean: the backbone's own)."""
+
+
+@dataclass
+class OptimizerConfig:
+    """Optimiser and learning-rate schedule."""
+
+    name: Literal["sgd", "adam", "lars"] | None = None
+    lr: float | None = None
+    momentum: float | None = None
+    weight_decay: float | None = None
+    schedule: Literal["constant", "step", "cosine"] | None = None
+    milestones: list[int] | None = None
+    """step: epochs at which the rate becomes lr times the factor beside it."""
+    factors: list[float] | None = None
+    """step: factors of the base rate, one a milestone."""
+    warmup_epochs: int | None = None
+    """Linear warm-up from a tenth of a percent of lr."""
+
+
+@dataclass
+class TrainingConfig:
+    """The loop."""
+
+    epochs: int | None = None
+    batch_size: int | None = None
+    """Images a step over all processes together (the number of negatives follows from it)."""
+    accumulate: int = 1
+    """Must stay 1 for contrastive losses: negatives would come from the micro-batch only."""
+    seed: int = 0
+    precision: Literal["float32", "bf16"] = "float32"
+    compile: bool = False
+    channels_last: bool = False
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    processes: int = 1
+    """Data-parallel processes (one a GPU; gloo on the CPU). Negatives are gathered over all of them."""
+    checkpoint_every: int = 10
+    """Epochs between checkpoints; the last epoch is always saved."""
+    probe_every: int = 5
+    """Epochs between kNN probes on held-out training images; 0 is never."""
+    progress: bool = True
+
+
+@dataclass
+class EvaluationConfig:
+    """How the frozen encoder is measured after training."""
+
+    knn_k: int | None = None
+    knn_temperature: float | None = None
+    knn_features: Literal["h", "z"] = "h"
+    """Representation before the head (the sensible default) or the embedding (CLAE's published SimCLR numbers)."""
+    logistic_epochs: int | None = None
+    logistic_lr: float = 3e-4
+    logistic_batch_size: int = 256
+    domain: Literal["clean", "adv"] = "clean"
+    """Which batch norm the evaluation uses."""
+    attack_eps: list[Radius] = field(default_factory=lambda: [0.0, 0.01, 0.03, 0.07, 0.1])
+    """Radii of the report's loss-against-eps curves, in the units of the training attack."""
+
+
+@dataclass
+class RunConfig:
+    """Everything that a run depends on."""
+
+    method: MethodConfig = field(default_factory=MethodConfig)
+    attack: AttackConfig = field(default_factory=AttackConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    encoder: EncoderConfig = field(default_factory=EncoderConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    out: str | None = None
+    """Run folder; None is runs/METHOD-DATA-seedN, numbered if taken."""
+    overwrite: bool = False
+    resume: str | None = None
+    """Run folder to continue, to the bit."""
+    init_from: str | None = None
+    """Weights (safetensors) to start from; optimiser, epoch and randomness begin anew."""

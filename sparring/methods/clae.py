@@ -1,0 +1,99 @@
+"""CLAE: an adversarial example of view a is a third view, with a batch norm of its own.
+
+views: a, b, a' = attack on a copy of a, maximising the base's loss between a and the copy
+pairs: the base's
+loss:  base(a, b) + alpha base(a, a')
+norm:  a, b clean; a' (and both copies inside the attack) adv
+
+Paper: Ho & Vasconcelos 2020, "Contrastive Learning with Adversarial Examples", Algorithm 1, eq. 14-16.
+Code:  chihhuiho/CLAE. Only the copy is differentiated, the clean side is a constant; so the copy acts as key in Plain,
+       as anchor in UEL (keys are detached there) and as both in SimCLR. The key set of the second term is {a, a'}.
+Differs from:
+- batch norms use batch statistics inside the attack but do not update their running ones; the published code updates
+  the adversarial ones twice on clean pixels, and `preset="official"` does so too;
+- with `preset="official"` over Plain the anchors are forwarded a second time for the adversarial term, as published
+  (same embeddings, a third update of the clean statistics);
+- an attack that starts at a itself takes the constant side from its first forward, the same value for one forward less.
+
+Eq. 13 bounds the L2 norm but steps by the sign: the ball is Linf, and eps is in units of the normalised input, unclipped.
+One FGSM step from a itself carries no gradient of the positive pair (the cosine of a vector with itself is maximal);
+an attack with a random start does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Literal, Protocol
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from sparring.attacks import FGSM, Linf
+from sparring.methods.plain import Plain
+from sparring.methods.settings import Settings
+from sparring.methods.simclr import SimCLR
+from sparring.types import Attack, Batch, Encoder, Images, Method, Objective, Terms
+
+
+class Base(Method, Protocol):
+    """A method over two views whose loss is a function of their embeddings."""
+
+    @property
+    def needs_labels(self) -> bool: ...
+
+    @property
+    def settings(self) -> Settings: ...
+
+    def loss(self, z_a: Tensor, z_b: Tensor, batch: Batch) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class CLAE:
+    """`CLAE(base, attack, alpha)(encoder, batch) -> {"clean": L_aug, "adversarial": alpha L_adv}`, eq. 16."""
+
+    base: Base = field(default_factory=SimCLR)
+    attack: Attack = field(default_factory=lambda: FGSM(Linf(0.03, space="normalized", clip=False)))
+    alpha: float = 1.0
+    preset: Literal["paper", "official"] = "paper"
+
+    @property
+    def needs_labels(self) -> bool:
+        """Whether the base needs labels."""
+        return self.base.needs_labels
+
+    @property
+    def settings(self) -> Settings:
+        """The base's training settings."""
+        return self.base.settings
+
+    def __call__(self, encoder: Encoder, batch: Batch) -> Terms:
+        a, b = batch.views
+        a_adv = self.perturb(encoder, a, batch)
+        z_a, z_b, z_adv = encoder(a), encoder(b), encoder(a_adv, domain="adv")
+        reforward = self.preset == "official" and isinstance(self.base, Plain)
+        return {
+            "clean": self.base.loss(z_a, z_b, batch),
+            "adversarial": self.alpha * self.base.loss(encoder(a) if reforward else z_a, z_adv, batch),
+        }
+
+    def perturb(self, encoder: Encoder, a: Images, batch: Batch) -> Images:
+        """The adversarial view of `a`, eq. 15."""
+        attack = replace(self.attack, update_statistics=True) if self.preset == "official" else self.attack
+        return attack(self.objective(encoder, a, batch), a, std=encoder.std, generator=batch.generator)
+
+    def objective(self, encoder: Encoder, a: Images, batch: Batch) -> Objective:
+        """What the attack maximises: the base's loss between a, held constant, and its copy (eq. 12)."""
+        share_first_forward = self.attack.starts_at_x and self.preset == "paper"
+        constant: list[Float[Tensor, "B D"]] = []
+
+        def base_loss(a_adv: Tensor) -> Tensor:
+            if not constant and not share_first_forward:
+                with torch.no_grad():
+                    constant.append(encoder(a, domain="adv"))
+            z_adv = encoder(a_adv, domain="adv")
+            if not constant:
+                constant.append(z_adv.detach())
+            return self.base.loss(constant[0], z_adv, batch)
+
+        return base_loss

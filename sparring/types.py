@@ -1,0 +1,133 @@
+"""The words that every room shares: axis letters, array shapes, and what is known of a batch.
+
+Axis letters: V views, B images, N rows (anchors; N = V B when views are stacked), M keys, C channels, H height, W width,
+D features, K classes. Views are stacked view-major ([view a; view b]), never interleaved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+Domain = Literal["clean", "adv"]
+"""Which batch norm a forward uses: the clean examples' or the adversarial examples'."""
+
+Images = Float[Tensor, "B C H W"]
+"""Pixels in [0, 1]; normalisation is the encoder's first layer."""
+Views = Float[Tensor, "V B C H W"]
+Embeddings = Float[Tensor, "N D"]
+Labels = Int[Tensor, " B"]
+
+Terms = dict[str, Tensor]
+"""Named scalars whose sum is minimised."""
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Which keys attract an anchor and which compete for it: P(i) and A(i) of the SupCon paper, as masks.
+
+    `positive[i, k]`: key k is a positive of anchor i. `contrast[i, k]`: key k stands in the denominator of anchor i.
+    Positives stand in the denominator too; the anchor itself never does.
+    """
+
+    positive: Bool[Tensor, "N M"]
+    contrast: Bool[Tensor, "N M"]
+
+    def __getitem__(self, block: tuple[slice, slice]) -> Pairs:
+        """Only some anchors against only some keys, `pairs[anchors, keys]`."""
+        return Pairs(self.positive[block], self.contrast[block])
+
+    @property
+    def without_positive(self) -> Int[Tensor, ""]:
+        """How many anchors have no positive; they contribute zero to a loss."""
+        return (~self.positive.any(dim=1)).sum()
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What is known of the rows of a loss when their pairs are chosen. Nothing here carries a gradient."""
+
+    image: Int[Tensor, " N"]
+    """Which image of the batch a row shows."""
+    labels: Int[Tensor, " N"] | None = None
+    z: Float[Tensor, "N D"] | None = None
+    """Embeddings, detached."""
+    epoch: int = 0
+
+
+Selector = Callable[[Rows], Pairs]
+"""A pair selector: from what is known of the rows to two N x N masks."""
+
+Objective = Callable[[Tensor], Tensor]
+"""What an attack maximises: from images to a scalar, or to one value per image."""
+
+
+@dataclass
+class Batch:
+    """One training batch as a method sees it. Under data parallelism `labels` are those of all processes' images,
+    in the order in which the encoder returns their embeddings."""
+
+    views: Views
+    labels: Int[Tensor, " G"] | None = None
+    epoch: int = 0
+    generator: torch.Generator | None = None
+    """Source of an attack's random start, on the device of the views."""
+    counts: dict[str, Tensor] = field(default_factory=dict)
+    """What a method wants logged beside its terms, such as anchors without a positive."""
+
+    def rows(self, z: Float[Tensor, "N D"], views: int) -> Rows:
+        """What is known of the rows of `z`, the stacked embeddings of `views` views of the same images."""
+        return Rows(
+            image=torch.arange(len(z) // views, device=z.device).repeat(views),
+            labels=None if self.labels is None else self.labels.repeat(views),
+            z=z.detach(),
+            epoch=self.epoch,
+        )
+
+
+class Encoder(Protocol):
+    """A backbone with its normalisation in front and its head behind."""
+
+    @property
+    def std(self) -> tuple[float, ...]:
+        """Per-channel standard deviation of the normalisation layer, in pixel units."""
+        ...
+
+    def __call__(self, x: Tensor, domain: Domain = "clean") -> Tensor:
+        """Embeddings z, of unit length."""
+        ...
+
+    def represent(self, x: Tensor, domain: Domain = "clean") -> Tensor:
+        """Representations h, before the head."""
+        ...
+
+
+class Attack(Protocol):
+    """From an objective and images to images that raise the objective within a threat model."""
+
+    @property
+    def starts_at_x(self) -> bool:
+        """Whether the first point at which the objective is evaluated is x itself."""
+        ...
+
+    def __call__(
+        self,
+        objective: Objective,
+        x: Tensor,
+        *,
+        std: tuple[float, ...] | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """The adversarial images, detached."""
+        ...
+
+
+class Method(Protocol):
+    """One equation of a paper: from an encoder and a batch to named terms whose sum is minimised."""
+
+    def __call__(self, encoder: Encoder, batch: Batch) -> Terms: ...
