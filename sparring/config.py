@@ -143,6 +143,8 @@ class EvaluationConfig:
     knn_temperature: float | None = None
     knn_features: Literal["h", "z"] = "h"
     """Representation before the head (the sensible default) or the embedding (CLAE's published SimCLR numbers)."""
+    logistic_features: Literal["h", "z"] = "h"
+    """Features of logistic regression and linear probe (CLAE's published Plain and UEL numbers: z)."""
     logistic_epochs: int | None = None
     logistic_lr: float = 3e-4
     logistic_batch_size: int = 256

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -90,6 +90,7 @@ class Batch:
         )
 
 
+@runtime_checkable
 class Encoder(Protocol):
     """A backbone with its normalisation in front and its head behind."""
 
@@ -107,6 +108,7 @@ class Encoder(Protocol):
         ...
 
 
+@runtime_checkable
 class Attack(Protocol):
     """From an objective and images to images that raise the objective within a threat model."""
 
@@ -127,6 +129,7 @@ class Attack(Protocol):
         ...
 
 
+@runtime_checkable
 class Method(Protocol):
     """One equation of a paper: from an encoder and a batch to named terms whose sum is minimised."""
 

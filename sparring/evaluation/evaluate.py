@@ -1,0 +1,130 @@
+"""A frozen encoder measured by named protocols on features that are computed once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any, Literal, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+
+from sparring.config import EvaluationConfig
+from sparring.evaluation.features import Layer, features
+from sparring.evaluation.protocols import KNN, Linear, Logistic, Split
+from sparring.types import Domain, Encoder
+
+Version = Literal["default", "paper"]
+
+
+@runtime_checkable
+class LabelledImages(Protocol):
+    """What evaluation needs of a data set: `sparring.data.ImageSet` has it."""
+
+    @property
+    def images(self) -> Tensor | Iterable[Tensor]:
+        """uint8 [n C H W], or batches of them."""
+        ...
+
+    @property
+    def labels(self) -> Tensor | None:
+        """int64 [n], or None."""
+        ...
+
+    @property
+    def classes(self) -> Sequence[str]:
+        """Names of the classes."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """The data set's name as figures show it."""
+        ...
+
+
+def protocols(
+    config: EvaluationConfig, names: Sequence[str] = ("knn", "logistic"), *, version: Version = "default", seed: int = 0
+) -> list[KNN | Logistic | Linear]:
+    """The protocols that `config` describes.
+
+    `version="paper"` mimics CLAE's published evaluation: kNN on the embedding z, logistic regression of the best TEST
+    epoch. Raises ValueError for an unknown name or version, and for kNN without a temperature.
+    """
+    if version not in ("default", "paper"):
+        raise ValueError(f"protocol version must be 'default' or 'paper', not {version!r}")
+    made: list[KNN | Logistic | Linear] = []
+    for name in names:
+        if name == "knn":
+            if config.knn_temperature is None:
+                raise ValueError("evaluation.knn_temperature must be set; the papers use the training temperature")
+            layer: Layer = "z" if version == "paper" else config.knn_features
+            made.append(KNN(config.knn_temperature, config.knn_k or 200, layer, config.domain))
+        elif name == "logistic":
+            made.append(
+                Logistic(
+                    epochs=config.logistic_epochs or 1000,
+                    lr=config.logistic_lr,
+                    batch_size=config.logistic_batch_size,
+                    seed=seed,
+                    layer=config.logistic_features,
+                    domain=config.domain,
+                    selection="best test epoch" if version == "paper" else "last epoch",
+                )
+            )
+        elif name == "linear":
+            made.append(Linear(seed=seed, layer=config.logistic_features, domain=config.domain))
+        else:
+            raise ValueError(f"evaluation protocol must be one of knn, logistic, linear, not {name!r}")
+    return made
+
+
+def evaluate(
+    encoder: Encoder,
+    train: LabelledImages,
+    test: LabelledImages,
+    config: EvaluationConfig,
+    *,
+    batch_size: int = 512,
+    device: torch.device | str | None = None,
+    domain: Domain | None = None,
+    names: Sequence[str] = ("knn", "logistic"),
+    version: Version = "default",
+    seed: int = 0,
+    classifiers: dict[str, nn.Linear] | None = None,
+) -> dict[str, dict[str, Any]]:
+    """One entry a protocol: accuracy as a fraction, its 95 % Wilson interval, and everything that it depends on.
+
+    `domain` overrules the configuration's. Features are computed once a layer and domain and fitted where `device` is.
+    `classifiers`, if given, receives the fitted layers by protocol name (logistic, linear).
+    Without labels, or with too few training images for k, an entry is `{"protocol": ..., "left_out": reason}` in the
+    first case and a ValueError in the second.
+    """
+    chosen = protocols(config, names, version=version, seed=seed)
+    if domain is not None:
+        chosen = [replace(protocol, domain=domain) for protocol in chosen]
+    if train.labels is None or test.labels is None:
+        which = "training" if train.labels is None else "test"
+        reason = f"the {which} images of {train.name} have no labels, so there is no class to predict"
+        return {
+            protocol.name: {"protocol": protocol.name, "left_out": reason, "data": test.name} for protocol in chosen
+        }
+    images = len(train.labels)
+    for protocol in chosen:
+        if isinstance(protocol, KNN) and images < protocol.k:
+            raise ValueError(f"kNN needs at least k training images: knn_k is {protocol.k}, there are {images}")
+    classes = max(len(train.classes), 1 + int(train.labels.max()), 1 + int(test.labels.max()))
+
+    def split(images: LabelledImages, layer: Layer, domain: Domain) -> Split:
+        rows = features(encoder, images.images, layer=layer, domain=domain, batch_size=batch_size, device=device)
+        assert images.labels is not None
+        return Split(rows.to(device or "cpu"), images.labels.to(device or "cpu"))
+
+    splits: dict[tuple[Layer, Domain], tuple[Split, Split]] = {}
+    results: dict[str, dict[str, Any]] = {}
+    kept = {} if classifiers is None else classifiers
+    for protocol in chosen:
+        key = (protocol.layer, protocol.domain)
+        if key not in splits:
+            splits[key] = split(train, *key), split(test, *key)
+        results[protocol.name] = {"data": test.name} | protocol.measure(*splits[key], classes, kept)
+    return results

@@ -1,0 +1,59 @@
+"""Confidence intervals: of one accuracy over its test images, of a mean and of a difference over seeds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from statistics import NormalDist, fmean, stdev
+
+
+def wilson(correct: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Wilson's score interval of a proportion (Wilson 1927), as fractions.
+
+    ( p + q^2/2n +- q sqrt( p(1-p)/n + q^2/4n^2 ) ) / (1 + q^2/n),  p = correct/n, q the normal quantile.
+    It holds only the test images' sampling; spread over training seeds is not in it.
+    """
+    if n < 1 or not 0 <= correct <= n:
+        raise ValueError(f"correct must lie in 0..n with n at least 1, not correct={correct}, n={n}")
+    _check(confidence)
+    q = NormalDist().inv_cdf(0.5 + confidence / 2)
+    p = correct / n
+    centre = p + q * q / (2 * n)
+    half = q * math.sqrt(p * (1 - p) / n + q * q / (4 * n * n))
+    scale = 1 + q * q / n
+    # at 0 and n the exact bound is 0 or 1, which rounding may miss
+    low = 0.0 if correct == 0 else (centre - half) / scale
+    high = 1.0 if correct == n else (centre + half) / scale
+    return low, high
+
+
+def mean_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[float, float, float]:
+    """Mean over seeds and its Student t interval, mean +- t_{n-1} s / sqrt(n): (mean, low, high).
+
+    With one value nothing is known of the spread: low and high are nan.
+    """
+    if not values:
+        raise ValueError("values: there are none to average")
+    _check(confidence)
+    mean = fmean(values)
+    if len(values) == 1:
+        return mean, math.nan, math.nan
+    from scipy.special import stdtrit
+
+    half = float(stdtrit(len(values) - 1, 0.5 + confidence / 2)) * stdev(values) / math.sqrt(len(values))
+    return mean, mean - half, mean + half
+
+
+def paired_difference(
+    row: dict[int, float], other: dict[int, float], confidence: float = 0.95
+) -> tuple[float, float, float]:
+    """Mean of row - other over the seeds that both have, with its paired t interval: (difference, low, high)."""
+    shared = sorted(row.keys() & other.keys())
+    if not shared:
+        raise ValueError(f"the rows share no seed: {sorted(row)} and {sorted(other)}")
+    return mean_interval([row[seed] - other[seed] for seed in shared], confidence)
+
+
+def _check(confidence: float) -> None:
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence must lie strictly between 0 and 1, not {confidence}")

@@ -1,0 +1,67 @@
+"""Linear probe on frozen features: stochastic gradient descent with a falling rate.
+
+One linear layer, cross-entropy, no augmentation; the settings are those of RoCL's linear evaluation: SGD 0.1 with
+momentum 0.9 and weight decay 5e-4, batch 1,024, 150 epochs, a tenth of the rate from epochs 30, 50 and 100 on; the
+last epoch counts.
+
+Code: Kim-Minseon/RoCL, linear_eval.py.
+Differs from: features are computed once, the published script encodes the images anew in every epoch (same values).
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+def fit_linear(
+    train_features: Float[Tensor, "N D"],
+    train_labels: Int[Tensor, " N"],
+    *,
+    epochs: int = 150,
+    lr: float = 0.1,
+    momentum: float = 0.9,
+    weight_decay: float = 5e-4,
+    batch_size: int = 1024,
+    milestones: tuple[int, ...] = (30, 50, 100),
+    classes: int | None = None,
+    seed: int = 0,
+) -> nn.Linear:
+    """The linear layer D -> classes after the last epoch, where the features are.
+
+    First weights and the order of images come from a generator of their own (`seed`). The rate is
+    lr * 0.1^(milestones passed). Raises ValueError for epochs or batch_size below 1, lr <= 0, or labels outside
+    0..classes-1.
+    """
+    images, width = train_features.shape
+    if epochs < 1 or batch_size < 1:
+        raise ValueError(f"epochs and batch_size must be at least 1, not epochs={epochs}, batch_size={batch_size}")
+    if not lr > 0:
+        raise ValueError(f"lr must be above 0, not {lr}")
+    if not images or len(train_labels) != images:
+        raise ValueError(f"{images} training features need as many labels, and one at least, not {len(train_labels)}")
+    device = train_features.device
+    x, labels = train_features.float(), train_labels.to(device).long()
+    classes = int(labels.max()) + 1 if classes is None else classes
+    if int(labels.min()) < 0 or int(labels.max()) >= classes:
+        raise ValueError(f"training labels must lie in 0..{classes - 1}")
+    generator = torch.Generator().manual_seed(seed)
+    layer = nn.Linear(width, classes, device="meta").to_empty(device="cpu")
+    with torch.no_grad():
+        for parameter in layer.parameters():
+            parameter.uniform_(-1 / math.sqrt(width), 1 / math.sqrt(width), generator=generator)
+    layer.to(device)
+    optimizer = torch.optim.SGD(layer.parameters(), lr=lr, momentum=momentum, weight_decay=weight_decay)
+    scheduler = torch.optim.lr_scheduler.MultiStepLR(optimizer, list(milestones), gamma=0.1)
+    with torch.enable_grad():
+        for _ in range(epochs):
+            for batch in torch.randperm(images, generator=generator).to(device).split(batch_size):
+                optimizer.zero_grad()
+                functional.cross_entropy(layer(x[batch]), labels[batch]).backward()
+                optimizer.step()
+            scheduler.step()
+    return layer
