@@ -1,0 +1,163 @@
+"""Contrastive losses of embeddings and pair masks: InfoNCE in all its uses, and UEL's instance discrimination.
+
+Both work on the similarities s_ik = cos(anchor_i, key_k) / T, which is all that they keep for the backward pass: memory
+is O(N M), never N x M x D. They take the anchors in blocks, so that what is needed only for a moment (a masked copy, an
+exponential) is as large as a block and not as large as the whole matrix.
+
+Everything is computed in float32, or in float64 if an input is, also under autocast and also in a backward pass that
+runs under autocast (an attack's does). On a GPU, `torch.set_float32_matmul_precision` other than "highest" makes the
+similarities coarser, as it does for every float32 product.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from sparring.types import Pairs
+
+BLOCK = 1024
+"""Anchors a block."""
+
+
+def info_nce(
+    anchors: Float[Tensor, "N D"], keys: Float[Tensor, "M D"], pairs: Pairs, temperature: float
+) -> Float[Tensor, ""]:
+    """InfoNCE over masks: anchors recognise their positives among the keys that compete. In nats.
+
+        L = (1/N) sum_i -(1/|P(i)|) sum_{p in P(i)} log( exp(s_ip) / sum_{k in A(i)} exp(s_ik) ),  s = cosine / T
+
+    P(i) = `pairs.positive[i]`, A(i) = `pairs.contrast[i]`, both `[N, M]`. An anchor without positives contributes zero
+    and stays in the mean. Gradients flow through anchors and keys.
+
+    With two stacked views as both anchors and keys: NT-Xent for `same_image` (Chen et al. 2020, eq. 1) and L_out for
+    `same_label` (Khosla et al. 2020, eq. 2). With one view as anchors, the other as keys and A(i) all keys: Plain
+    (Ho & Vasconcelos 2020, eq. 5 and 10).
+
+    Raises ValueError if the shapes do not fit each other or `temperature` is not positive and finite.
+
+    Differs from:
+    - Khosla et al. 2020 sum over the anchors where the mean is taken here, as in HobbitLong/SupContrast;
+    - HobbitLong/SupContrast multiplies by T / 0.07;
+    - inputs are normalised here, so they need not be of unit length.
+    """
+    return _mean_over_anchors(_info_nce, anchors, keys, pairs, temperature)
+
+
+def instance_discrimination(
+    z: Float[Tensor, "N D"], pairs: Pairs, temperature: float, *, detach_keys: bool = True
+) -> Float[Tensor, ""]:
+    """UEL: every row is recognised as its own image and as no other. In nats.
+
+        L = -(1/N) sum_i [ (1/|P(i)|) sum_{p in P(i)} log P(p|i) + sum_{k in A(i) - P(i)} log(1 - P(k|i)) ],
+        P(k|i) = exp(s_ik) / sum_{m in A(i)} exp(s_im),  s_ik = cos(z_i, sg[z_k]) / T
+
+    P(i) = `pairs.positive[i]`, A(i) = `pairs.contrast[i]`, both `[N, N]`. An anchor without positives contributes zero,
+    its second sum included, and stays in the mean. With `detach_keys` no gradient flows through the keys (sg above).
+
+    Raises ValueError if the shapes do not fit each other or `temperature` is not positive and finite.
+
+    Paper: Ye et al. 2019, "Invariant and Spreading Instance Feature". Code: chihhuiho/CLAE, UEL/BatchAverage.py; with
+    `same_image` over two stacked views this is its value and its gradient.
+    Differs from:
+    - several positives (their average) and any masks are allowed; the published weight m of the second sum is 1;
+    - log(1 - P) stays exact when P rounds to 1, where the published code takes the logarithm of zero.
+    """
+    keys = z.detach() if detach_keys else z
+    return _mean_over_anchors(_instance_discrimination, z, keys, pairs, temperature)
+
+
+def _info_nce(s: Float[Tensor, "n M"], pairs: Pairs) -> Float[Tensor, " n"]:
+    """The loss of each anchor."""
+    log_denominator = _where(pairs.contrast, s).logsumexp(dim=1)
+    return log_denominator - _mean_over_positives(s, pairs)
+
+
+def _instance_discrimination(s: Float[Tensor, "n M"], pairs: Pairs) -> Float[Tensor, " n"]:
+    """The loss of each anchor."""
+    s = _where(pairs.contrast, s)
+    log_p = s - s.logsumexp(dim=1, keepdim=True)
+    # Only the nearest key can have P > 1/2. There 1 - P may round to zero, so its log comes from the other keys:
+    # 1 - P = sigmoid(log sum of the others' exp - s). For every other key log1p is exact.
+    s_nearest, nearest = s.max(dim=1, keepdim=True)
+    is_nearest = torch.zeros_like(s, dtype=torch.bool).scatter(1, nearest, True)
+    s_others = _where(~is_nearest, s).logsumexp(dim=1, keepdim=True)
+    pushed = pairs.contrast & ~pairs.positive
+    push_nearest = torch.where((pushed & is_nearest).any(dim=1), F.logsigmoid(s_others - s_nearest)[:, 0], 0.0)
+    push_others = torch.where(pushed & ~is_nearest, log_p.exp(), 0.0).neg().log1p().sum(dim=1)
+    return -(_mean_over_positives(log_p, pairs) + push_nearest + push_others)
+
+
+def _mean_over_anchors(
+    loss: Callable[[Tensor, Pairs], Tensor], anchors: Tensor, keys: Tensor, pairs: Pairs, temperature: float
+) -> Tensor:
+    """The mean of `loss` over the anchors, zero for those without positives, block by block."""
+    _check(anchors, keys, pairs, temperature)
+    dtype = torch.promote_types(torch.promote_types(anchors.dtype, keys.dtype), torch.float32)
+    with torch.autocast(anchors.device.type, enabled=False):
+        a = F.normalize(anchors.to(dtype), dim=1) / temperature
+        k = F.normalize(keys.to(dtype), dim=1)
+        losses = []
+        for start in range(0, len(a), BLOCK):
+            block = slice(start, start + BLOCK)
+            block_pairs = pairs[block, :]
+            s = _Product.apply(a[block], k)
+            losses.append(torch.where(block_pairs.positive.any(dim=1), loss(s, block_pairs), 0.0))
+        return torch.cat(losses).mean()
+
+
+def _mean_over_positives(x: Tensor, pairs: Pairs) -> Tensor:
+    """The mean of x over the positives of each anchor, zero where there are none."""
+    return torch.where(pairs.positive, x, 0.0).sum(dim=1) / pairs.positive.sum(dim=1).clamp(min=1)
+
+
+def _where(mask: Tensor, s: Tensor) -> Tensor:
+    """`s` where the mask is true, elsewhere so low that exp gives zero; finite, so that an empty row makes no NaN."""
+    return torch.where(mask, s, torch.finfo(s.dtype).min)
+
+
+class _Product(torch.autograd.Function):
+    """`a @ k.T` whose backward pass ignores autocast too.
+
+    Autograd's own formula would round gradients to bf16 when it runs under autocast, as it does in an attack inside a
+    mixed-precision step; with opposing terms of size 1/T that is an error of many per cent.
+    """
+
+    @staticmethod
+    def forward(a: Tensor, k: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return a @ k.T
+
+    @staticmethod
+    def setup_context(ctx, inputs, output) -> None:
+        ctx.save_for_backward(*inputs)
+
+    @staticmethod
+    def backward(ctx, grad):  # pyright: ignore[reportIncompatibleMethodOverride]
+        a, k = ctx.saved_tensors
+        need_a, need_k = ctx.needs_input_grad
+        with torch.autocast(grad.device.type, enabled=False):
+            return grad @ k if need_a else None, grad.T @ a if need_k else None
+
+
+def _check(anchors: Tensor, keys: Tensor, pairs: Pairs, temperature: float) -> None:
+    if not 0 < temperature < math.inf:
+        raise ValueError(f"temperature is {temperature}, but it must be positive and finite")
+    if anchors.ndim != 2 or keys.ndim != 2 or anchors.shape[1] != keys.shape[1]:
+        raise ValueError(
+            f"anchors {list(anchors.shape)} and keys {list(keys.shape)} must be [N, D] and [M, D] with the same D"
+        )
+    if not len(anchors) or not len(keys):
+        raise ValueError(
+            f"there are {len(anchors)} anchors and {len(keys)} keys, but a loss needs at least one of each"
+        )
+    for name, mask in (("positive", pairs.positive), ("contrast", pairs.contrast)):
+        if mask.shape != (len(anchors), len(keys)) or mask.dtype != torch.bool:
+            raise ValueError(
+                f"pairs.{name} is {mask.dtype} {list(mask.shape)}, but {len(anchors)} anchors and {len(keys)} keys "
+                f"need torch.bool [{len(anchors)}, {len(keys)}]"
+            )
