@@ -24,6 +24,7 @@ class MethodConfig:
     alpha: float | None = None
     """clae: weight of the adversarial term, eq. 16."""
     temperature: float | None = None
+    """Divides the cosine similarities of the loss."""
     pairs: str | None = None
     """Pair selector: same_image or same_label."""
     detach_keys: bool | None = None
@@ -37,7 +38,9 @@ class AttackConfig:
     """The adversary inside training. Left alone, the method's own."""
 
     name: Literal["fgsm", "rfgsm", "ffgsm", "pgd", "noise"] | None = None
+    """One step, one step from a random start (two ways), several steps, or random noise of the same size."""
     norm: Literal["linf", "l2", "l1"] | None = None
+    """Norm of the ball around the image."""
     eps: Radius | None = None
     """Radius of the ball, such as 8/255."""
     space: Literal["pixel", "normalized"] | None = None
@@ -45,9 +48,13 @@ class AttackConfig:
     clip: bool | None = None
     """Whether adversarial images stay in [0, 1]."""
     steps: int | None = None
+    """pgd: gradient steps."""
     step_size: Radius | None = None
+    """pgd and ffgsm: length of a step, in the unit of eps."""
     random_start: bool | None = None
+    """pgd: whether it starts at a random point of the ball instead of the image."""
     restarts: int | None = None
+    """pgd: attempts of which each image keeps its worst."""
     update_statistics: bool | None = None
     """Whether batch norms update their running statistics inside the attack."""
 
@@ -63,12 +70,15 @@ class DataConfig:
     test_root: str | None = None
     """folder: evaluation images; without it, train/ and test/ (or val/) below root, else a seeded tenth is held out."""
     download: bool = False
+    """Whether a data set that is not there may be downloaded."""
     skip_unreadable: bool = False
+    """folder: whether broken files are left out (and named) instead of being an error."""
     image_size: int | None = None
     """Side in pixels to which images are brought (folder: the shorter side is resized, the centre cropped)."""
     train_images: int | None = None
     """Only so many training images, a seeded class-balanced subset; None is all."""
     test_images: int | None = None
+    """Only so many evaluation images, likewise."""
     views: str | None = None
     """Augmentation pipeline: simclr, uel (Plain and UEL), digits, or none."""
     loading: Literal["auto", "memory", "stream"] = "auto"
@@ -88,9 +98,11 @@ class EncoderConfig:
     hidden: int | None = None
     """Width of the mlp head's hidden layer; None is h's width."""
     dim: int | None = None
+    """Width of the embedding z."""
     mean: list[float] | None = None
     """Normalisation per channel; None is the data set's for the method."""
     std: list[float] | None = None
+    """Standard deviation per channel, in the same units."""
     adv_momentum: float = 0.01
     """Momentum of the adversarial batch norm's running statistics (clean: the backbone's own)."""
 
@@ -100,10 +112,15 @@ class OptimizerConfig:
     """Optimiser and learning-rate schedule."""
 
     name: Literal["sgd", "adam", "lars"] | None = None
+    """Which optimiser."""
     lr: float | None = None
+    """Base learning rate."""
     momentum: float | None = None
+    """sgd and lars: momentum."""
     weight_decay: float | None = None
+    """L2 penalty on the weights."""
     schedule: Literal["constant", "step", "cosine"] | None = None
+    """How the learning rate goes over the epochs."""
     milestones: list[int] | None = None
     """step: epochs at which the rate becomes lr times the factor beside it."""
     factors: list[float] | None = None
@@ -117,15 +134,21 @@ class TrainingConfig:
     """The loop."""
 
     epochs: int | None = None
+    """Passes over the training images."""
     batch_size: int | None = None
     """Images a step over all processes together (the number of negatives follows from it)."""
     accumulate: int = 1
     """Must stay 1 for contrastive losses: negatives would come from the micro-batch only."""
     seed: int = 0
+    """All randomness of the run follows from it."""
     precision: Literal["float32", "bf16"] = "float32"
+    """Number format of the forward passes; losses are computed in float32 either way."""
     compile: bool = False
+    """Whether torch.compile is used."""
     channels_last: bool = False
+    """Memory layout that many convolutions run faster in."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where to compute; auto is CUDA where there is a GPU."""
     processes: int = 1
     """Data-parallel processes (one a GPU; gloo on the CPU). Negatives are gathered over all of them."""
     checkpoint_every: int = 10
@@ -133,6 +156,7 @@ class TrainingConfig:
     probe_every: int = 5
     """Epochs between kNN probes on held-out training images; 0 is never."""
     progress: bool = True
+    """Whether progress is shown while training."""
 
 
 @dataclass
@@ -140,14 +164,19 @@ class EvaluationConfig:
     """How the frozen encoder is measured after training."""
 
     knn_k: int | None = None
+    """Neighbours that vote; None is 200."""
     knn_temperature: float | None = None
+    """Divides the similarities of the neighbours' votes; None is the temperature of training."""
     knn_features: Literal["h", "z"] = "h"
     """Representation before the head (the sensible default) or the embedding (CLAE's published SimCLR numbers)."""
     logistic_features: Literal["h", "z"] = "h"
     """Features of logistic regression and linear probe (CLAE's published Plain and UEL numbers: z)."""
     logistic_epochs: int | None = None
+    """Epochs of the logistic regression."""
     logistic_lr: float = 3e-4
+    """Its learning rate (Adam)."""
     logistic_batch_size: int = 256
+    """Its batch size."""
     domain: Literal["clean", "adv"] = "clean"
     """Which batch norm the evaluation uses."""
     attack_eps: list[Radius] = field(default_factory=lambda: [0.0, 0.01, 0.03, 0.07, 0.1])
@@ -168,6 +197,7 @@ class RunConfig:
     out: str | None = None
     """Run folder; None is runs/METHOD-DATA-seedN, numbered if taken."""
     overwrite: bool = False
+    """Whether a run folder of that name may be replaced."""
     resume: str | None = None
     """Run folder to continue, to the bit."""
     init_from: str | None = None
