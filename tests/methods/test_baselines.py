@@ -31,20 +31,27 @@ def gradients(loss, encoder):
     return torch.autograd.grad(loss, list(encoder.parameters()))
 
 
-def reference(name, z_a, z_b):
+def supcon(z_a, z_b):
+    """L_out with its masks written out as lists: same label, not the row itself."""
+    labels, n = LABELS.repeat(2).tolist(), 2 * len(LABELS)
+    positive = [[labels[i] == labels[k] and i != k for k in range(n)] for i in range(n)]
+    contrast = [[i != k for k in range(n)] for i in range(n)]
     z = torch.cat([z_a, z_b])
-    return {
-        "plain": lambda: contrastive.plain(z_a, z_b, 0.1),
-        "uel": lambda: contrastive.uel(z_a, z_b, 0.1),
-        "simclr": lambda: contrastive.nt_xent(z_a, z_b, 0.5),
-        "supcon": lambda: contrastive.supcon(z, LABELS.repeat(2), 0.1),
-    }[name]()
+    return contrastive.sup_con_out(z, z, positive, contrast, 0.1)
+
+
+REFERENCES = {
+    "plain": lambda z_a, z_b: contrastive.plain(z_a, z_b, 0.1),
+    "uel": lambda z_a, z_b: contrastive.uel(torch.cat([z_a, z_b]), 0.1),
+    "simclr": lambda z_a, z_b: contrastive.nt_xent_clae(z_a, z_b, 0.5),
+    "supcon": supcon,
+}
 
 
 @pytest.mark.parametrize(("name", "method"), [("plain", Plain()), ("uel", UEL()), ("simclr", SimCLR()), ("supcon", SupCon())])
 def test_a_method_and_its_gradients_equal_the_papers_loop(name, method, encoder, batch):
     ours = value(method(encoder, batch))
-    theirs = reference(name, encoder(batch.views[0]), encoder(batch.views[1]))
+    theirs = REFERENCES[name](encoder(batch.views[0]), encoder(batch.views[1]))
     torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-10)
     for g, h in zip(gradients(ours, encoder), gradients(theirs, encoder), strict=True):
         torch.testing.assert_close(g, h, rtol=1e-9, atol=1e-10)
