@@ -1,0 +1,153 @@
+"""What perturbations do to the trained encoder (CLAE, Fig. 2 to 4): sections from the run folder to pieces of HTML."""
+
+from __future__ import annotations
+
+from html import escape
+
+import numpy as np
+
+from sparring.reporting.figures import Series, channels, lines, png
+from sparring.reporting.page import figures, paragraph
+from sparring.reporting.run_folder import RunFolder
+
+AMPLIFIED_TO = 0.5
+"""The largest perturbation of an example is shown this far from mid-grey."""
+CHANNELS = 24
+
+
+def threat(run: RunFolder) -> list[str]:
+    """The adversary in words."""
+    attack = run.analysis.get("attack")
+    if not attack:
+        return [_no_analysis()]
+    role = (
+        "This adversary was part of training."
+        if attack["in_training"]
+        else "Training had no adversary; this one only draws the figures below."
+    )
+    seen = run.analysis
+    how = (
+        f"{role} It maximises the method's contrastive loss between an image, held constant, and its copy; the other "
+        f"images of a batch of {seen['batch_size']:,} are the negatives. The figures below attack the trained encoder "
+        f"in evaluation mode with its {seen['domain']} batch norm, on {seen['images']:,} un-augmented held-out images "
+        f"of {seen['data']} (seed {seen['seed']})."
+    )
+    return [paragraph(attack["words"] + "."), paragraph(how, "soft")]
+
+
+def _no_analysis() -> str:
+    return paragraph("The trained encoder was not analysed (analysis.json is absent).", "missing")
+
+
+def examples(run: RunFolder) -> list[str]:
+    """Images, their adversarial copies, and the amplified difference (CLAE, Fig. 2)."""
+    if not {"original", "adversarial"} <= run.arrays.keys():
+        return [_no_analysis()]
+    original, adversarial = run.arrays["original"], run.arrays["adversarial"]
+    difference = adversarial - original
+    largest = float(np.abs(difference).max())
+    factor = AMPLIFIED_TO / largest if largest > 0 else 1.0
+    rows = [
+        ("original", original),
+        ("adversarial", adversarial),
+        (f"difference × {factor:.3g}", 0.5 + factor * difference),
+    ]
+    names = run.analysis.get("examples", [])
+    cells = []
+    for word, images in rows:
+        cells.append(f"<div>{escape(word)}</div>")
+        for index, image in enumerate(images):
+            subject = names[index] if index < len(names) else f"image {index + 1}"
+            cells.append(png(image, f"{word}: {subject}"))
+    if names:
+        cells += ["<div></div>", *[f"<div>{escape(name)}</div>" for name in names]]
+    columns = f"grid-template-columns: 5.6rem repeat({len(original)}, minmax(2.2rem, 5.6rem))"
+    words = (
+        f"eps {run.analysis['attack']['eps']:.3g}, {_unit(run)}. The difference is amplified {factor:.3g} times around "
+        f"mid-grey; its largest value is {255 * largest:.1f}/255 in pixels. Values outside [0, 1] are shown at the "
+        "nearest end."
+    )
+    grid = f'<div class="scroll"><div class="examples" style="{columns}">{"".join(cells)}</div></div>'
+    return [grid, paragraph(words, "soft")]
+
+
+def _unit(run: RunFolder) -> str:
+    return "in normalised units" if run.analysis["attack"]["space"] == "normalized" else "in pixels of [0, 1]"
+
+
+def perturbations(run: RunFolder) -> list[str]:
+    """Contrastive loss and downstream cross-entropy against eps, adversarial and random (CLAE, Fig. 3)."""
+    curves = run.analysis.get("curves")
+    if not curves:
+        return [_no_analysis()]
+    eps, drawn = run.analysis["eps"], []
+    batches = len(curves["adversarial"]["contrastive_loss"]["batches"][0])
+    of_what = f"{run.analysis['images']:,} images of {run.analysis['data']}"
+    about = f"n = {of_what}, {batches} batch{'es' * (batches > 1)} of {run.analysis['batch_size']:,}"
+    band = "; the band is one standard error of the change over batches" if batches > 1 else ""
+    for measure, title, unit, words in (
+        (
+            "contrastive_loss",
+            "Contrastive loss",
+            "loss (nats)",
+            "Loss of the pretext task between images and their copies",
+        ),
+        (
+            "cross_entropy",
+            "Downstream cross-entropy",
+            "cross-entropy (nats)",
+            "The same copies, classified by {classifier}",
+        ),
+        ("accuracy", "Downstream accuracy", "accuracy", "The same copies and the same classifier"),
+    ):
+        if measure not in curves["adversarial"]:
+            continue
+        series = []
+        for kind in ("adversarial", "random"):
+            values = np.asarray(curves[kind][measure]["batches"])
+            mean, low, high = values.mean(axis=1), None, None
+            if batches > 1:
+                # batches differ in difficulty at every radius alike: what is uncertain is the change
+                error = (values - values[:1]).std(axis=1, ddof=1) / np.sqrt(batches)
+                low, high = (mean - error).tolist(), (mean + error).tolist()
+            series.append(Series(kind, eps, mean.tolist(), kind, low, high))
+        drawing = lines(series, x=f"eps, {_unit(run)}", y=unit, title=title, percent=measure == "accuracy")
+        caption = words.format(classifier=run.analysis.get("classifier"))
+        drawn.append((drawing, f"{caption}; {about}{band}."))
+    parts = [figures(drawn, columns=3)]
+    if "cross_entropy" not in curves["adversarial"]:
+        reason = "the images have no labels" if not run.analysis.get("labels") else "no classifier was fitted"
+        parts.append(paragraph(f"Downstream cross-entropy is left out: {reason}.", "missing"))
+    noise = (
+        "Random noise has the norm of the whole radius, in random directions. At eps 0 both are the images themselves."
+    )
+    return [*parts, paragraph(noise, "soft")]
+
+
+def batch_norms(run: RunFolder) -> list[str]:
+    """Running mean and variance of both batch norms, some channels of some layers (CLAE, Fig. 4)."""
+    layers = run.analysis.get("batch_norm")
+    if layers is None:
+        return [_no_analysis()]
+    if not layers:
+        reason = "This encoder has one batch norm a layer: its method keeps no second one for adversarial examples."
+        return [paragraph(reason, "missing")]
+    draw = np.random.default_rng(0)
+    drawn = []
+    for index in sorted({0, len(layers) // 2, len(layers) - 1}):
+        name = layers[index]["layer"]
+        width = len(run.arrays[f"batch_norm_{index}_clean_mean"])
+        shown = np.sort(draw.permutation(width)[:CHANNELS])
+        for field, word in (("mean", "running mean"), ("var", "running variance")):
+            clean, adv = (run.arrays[f"batch_norm_{index}_{domain}_{field}"][shown] for domain in ("clean", "adv"))
+            drawing = channels(clean, adv, y=word, title=f"{word.capitalize()}, {name}")
+            drawn.append((drawing, f"{len(shown)} of {width} channels, layer {index + 1} of {len(layers)}."))
+    gaps = [layer["mean_gap"] for layer in layers]
+    widest = layers[int(np.argmax(gaps))]
+    ratio = float(np.exp(np.mean(np.log([layer["var_ratio"] for layer in layers]))))
+    summary = (
+        f"Over {len(layers)} layers the adversarial running means lie {np.mean(gaps):.2f} clean standard deviations "
+        f"from the clean ones (most in {widest['layer']}: {widest['mean_gap']:.2f}); adversarial variances are "
+        f"{ratio:.2f} times the clean ones (geometric means over channels)."
+    )
+    return [paragraph(summary), figures(drawn)]

@@ -1,0 +1,170 @@
+"""Figures as inline SVG (matplotlib) and images as PNG data addresses: nothing outside the report is needed.
+
+Colours are chosen to differ for colour-blind readers too (Okabe & Ito), and every series has a marker or a dash of its
+own. Text and axes take the page's colour, so figures follow its light or dark scheme.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import re
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Float
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+INK = "#010203"
+"""Stands for the page's text colour."""
+COLORS = {
+    "adversarial": "#0072b2",
+    "random": "#d55e00",
+    "clean": "#5b6770",
+    "third": "#009e73",
+    "fourth": "#cc79a7",
+    "fifth": "#b8860b",
+}
+"""By role; CLAE's Fig. 3 draws adversarial in blue and random in red."""
+STYLES = [("o", "-"), ("s", "--"), ("^", "-."), ("D", ":"), ("v", "-"), ("x", "--")]
+
+
+@dataclass(frozen=True)
+class Series:
+    """One line: where, how high, in which role's colour, with a band from low to high if there is one."""
+
+    name: str
+    x: Sequence[float]
+    y: Sequence[float]
+    color: str
+    low: Sequence[float] | None = None
+    high: Sequence[float] | None = None
+    joined: bool = True
+
+
+def lines(
+    series: Sequence[Series], *, x: str, y: str, title: str, integer_x: bool = False, percent: bool = False
+) -> str:
+    """Lines over a common axis, as SVG."""
+    from matplotlib.ticker import MaxNLocator
+
+    def draw(axes: Axes) -> None:
+        for one, (marker, dash) in zip(series, STYLES * len(series), strict=False):
+            color = COLORS[one.color]
+            few = len(one.x) <= 25
+            axes.plot(
+                one.x,
+                one.y,
+                color=color,
+                linestyle=dash if one.joined else "none",
+                marker=marker if few or not one.joined else "",
+                markersize=4.5,
+                linewidth=1.8,
+                label=one.name,
+            )
+            if one.low is not None and one.high is not None:
+                axes.fill_between(one.x, one.low, one.high, color=color, alpha=0.18, linewidth=0)
+        axes.set_xlabel(x)
+        axes.set_ylabel(y)
+        axes.margins(y=0.12)
+        if integer_x:
+            axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
+        if percent:
+            axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
+        if len(series) > 1:
+            axes.legend(frameon=False, loc="best")
+
+    return _svg(draw, title)
+
+
+def channels(clean: Float[np.ndarray, " n"], adv: Float[np.ndarray, " n"], *, y: str, title: str) -> str:
+    """One statistic of some channels, clean beside adversarial, as in CLAE's Fig. 4."""
+    at = np.arange(len(clean))
+
+    def draw(axes: Axes) -> None:
+        axes.vlines(at, np.minimum(clean, adv), np.maximum(clean, adv), color=COLORS["clean"], alpha=0.45, linewidth=1)
+        axes.plot(at, clean, "o", color=COLORS["clean"], markersize=4.5, label="clean")
+        axes.plot(at, adv, "x", color=COLORS["adversarial"], markersize=5, markeredgewidth=1.6, label="adversarial")
+        axes.set_xlabel("channel (drawn at random)")
+        axes.set_ylabel(y)
+        axes.margins(y=0.2)
+        axes.xaxis.set_ticks([])
+        axes.legend(frameon=False, loc="best", ncols=2)
+
+    return _svg(draw, title)
+
+
+def png(image: Float[np.ndarray, "C H W"], alt: str) -> str:
+    """An image element that carries its pixels; values outside [0, 1] are shown at the nearest end."""
+    from PIL import Image
+
+    pixels = np.clip(np.nan_to_num(image), 0, 1)
+    pixels = np.round(255 * pixels.transpose(1, 2, 0)).astype(np.uint8)
+    picture = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels[:, :, :3])
+    buffer = io.BytesIO()
+    picture.save(buffer, format="PNG", optimize=True)
+    code = base64.b64encode(buffer.getvalue()).decode()
+    size = f'width="{picture.width}" height="{picture.height}"'
+    return f'<img src="data:image/png;base64,{code}" alt="{html.escape(alt)}" {size}>'
+
+
+def _svg(draw: Callable[[Axes], None], title: str) -> str:
+    """Draw on one pair of axes and return SVG that scales with the page and takes its colours."""
+    import matplotlib
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+
+    settings: dict[Any, Any] = {
+        "svg.fonttype": "none",
+        "svg.hashsalt": title,
+        "font.family": "sans-serif",
+        "font.size": 10,
+        "axes.titlesize": 10.5,
+        "axes.titleweight": "bold",
+        "axes.titlelocation": "left",
+        "text.color": INK,
+        "axes.labelcolor": INK,
+        "axes.edgecolor": INK,
+        "xtick.color": INK,
+        "ytick.color": INK,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.grid": True,
+        "axes.grid.axis": "y",
+        "grid.color": INK,
+        "grid.alpha": 0.13,
+        "grid.linewidth": 0.8,
+        "axes.linewidth": 0.8,
+        "legend.fontsize": 9,
+    }
+    buffer = io.StringIO()
+    with matplotlib.rc_context(settings):
+        figure = Figure(figsize=(5.0, 3.3), layout="constrained")
+        FigureCanvasSVG(figure)
+        axes = figure.subplots()
+        draw(axes)
+        axes.set_title(title, pad=10)
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    return _inline(buffer.getvalue(), title)
+
+
+def _inline(svg: str, title: str) -> str:
+    """Matplotlib's file as an element of the page: its own identifiers, the page's fonts and colours."""
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r"font-family: [^;\"]*;? ?", "", svg).replace("xlink:href", "href")
+    used = set(re.findall(r"#([\w.-]+)", svg))
+    prefix = f"f{zlib.crc32(title.encode()):x}-"  # identifiers must differ between figures of a page
+    svg = re.sub(r' id="([\w.-]+)"', lambda m: f' id="{prefix}{m[1]}"' if m[1] in used else "", svg)
+    svg = re.sub(r'(href="|url\()#([\w.-]+)', lambda m: f"{m[1]}#{prefix}{m[2]}", svg)
+    for role, color in COLORS.items():
+        svg = svg.replace(color, f"var(--{role})")
+    svg = svg.replace(INK, "currentColor")
+    head = f'<svg viewBox="\\1" role="img" aria-label="{html.escape(title)}">'
+    return re.sub(r'<svg [^>]*?viewBox="([^"]+)"[^>]*>', head, svg, count=1)

@@ -1,0 +1,132 @@
+"""The table of results/*.json, one JSON a run: mean over seeds, spread, and the difference of paired rows."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from sparring.evaluation import mean_interval, paired_difference
+
+SCHEMA = 1
+NEEDED = ("schema", "experiment", "row", "seed", "data", "budget", "config", "results", "environment")
+"""What a result file must say; `seconds` may stand beside them."""
+
+Key = tuple[str, str, str, str]
+"""Experiment, data, budget, hardware: only rows that agree in all of them are compared."""
+
+
+def read_results(paths: Iterable[Path]) -> list[dict[str, Any]]:
+    """The result files, in the order of their names. Raises ValueError for a file that is none, naming what it lacks."""
+    read = []
+    for path in sorted(map(Path, paths)):
+        try:
+            result = json.loads(path.read_text())
+        except json.JSONDecodeError as error:
+            raise ValueError(f"{path} is not valid JSON: {error}") from None
+        missing = [key for key in NEEDED if not isinstance(result, dict) or key not in result]
+        if missing:
+            raise ValueError(f"{path} is no result file: it lacks {', '.join(missing)}")
+        if result["schema"] != SCHEMA:
+            raise ValueError(f"{path} has schema {result['schema']}; this version reads schema {SCHEMA}")
+        read.append(result)
+    return read
+
+
+def results_table(paths: Iterable[Path]) -> str:
+    """Markdown: for each experiment a table of rows with mean and standard deviation over seeds, and the differences.
+
+    A figure reads `mean ± standard deviation (n seeds)` in percent. Every row is compared with the first row of its
+    table, seed by seed: mean difference in points with its 95 % t interval, and whether that excludes zero.
+    Rows keep the order in which their first file comes, see `read_results`. Raises ValueError for no files, and for two
+    files of one row and seed.
+    """
+    groups: dict[Key, list[dict[str, Any]]] = {}
+    for result in read_results(paths):
+        key = (result["experiment"], result["data"], result["budget"], hardware(result["environment"]))
+        groups.setdefault(key, []).append(result)
+    if not groups:
+        raise ValueError("there are no result files to make a table of")
+    return "\n\n".join(_table(key, results) for key, results in groups.items()) + "\n"
+
+
+def hardware(environment: dict[str, Any]) -> str:
+    """The machine in a few words: its GPUs, or the number of CPU cores."""
+    gpus = environment.get("gpus") or []
+    if gpus:
+        kinds = sorted(set(gpus))
+        return ", ".join(f"{gpus.count(kind)} x {kind}" for kind in kinds)
+    return f"{environment.get('cpu_count', 'unknown number of')} CPU cores"
+
+
+def _table(key: Key, results: list[dict[str, Any]]) -> str:
+    experiment, data, budget, machine = key
+    rows: dict[str, dict[int, dict[str, Any]]] = {}
+    for result in sorted(results, key=lambda result: result.get("order", 0)):
+        runs = rows.setdefault(result["row"], {})
+        if result["seed"] in runs:
+            raise ValueError(f"{experiment}: two results of row {result['row']!r}, seed {result['seed']}")
+        runs[result["seed"]] = result["results"]
+    measured = [
+        (name, entry["protocol"])
+        for name, entry in results[0]["results"].items()
+        if isinstance(entry, dict) and "accuracy" in entry
+    ]
+    first = next(iter(rows))
+    lines = [
+        f"**{experiment}** on `{data}`, budget {budget}, {machine}; accuracy in percent, mean ± standard deviation over n "
+        "training seeds.",
+        "",
+        "| row | n | " + " | ".join(f"{name} ({_sizes(results, name)})" for name, _ in measured) + " |",
+        "|---|---|" + "---|" * len(measured),
+    ]
+    for row, runs in rows.items():
+        cells = [_mean(_accuracies(runs, name)) for name, _ in measured]
+        lines.append(f"| {row} | {len(runs)} | " + " | ".join(cells) + " |")
+    if len(rows) > 1:
+        lines += ["", f"Difference from {first}, seed by seed, in points with its 95 % t interval:", ""]
+        for row, runs in list(rows.items())[1:]:
+            words = [
+                f"{name} {_difference(_accuracies(runs, name), _accuracies(rows[first], name))}" for name, _ in measured
+            ]
+            lines.append(f"- {row}: " + "; ".join(words))
+    return "\n".join(lines)
+
+
+def _accuracies(runs: dict[int, dict[str, Any]], name: str) -> dict[int, float]:
+    return {seed: results[name]["accuracy"] for seed, results in runs.items() if "accuracy" in results.get(name, {})}
+
+
+def _sizes(results: list[dict[str, Any]], name: str) -> str:
+    """What the column's figures were measured with, which must be the same in all of them."""
+    entries = [result["results"][name] for result in results if "accuracy" in result["results"].get(name, {})]
+    said = {
+        f"{entry['protocol']}, layer {entry['layer']}, {entry['n_train']:,} train / {entry['n_test']:,} test images"
+        for entry in entries
+    }
+    if len(said) > 1:
+        raise ValueError(f"{name}: figures of different protocols cannot share a column: {'; '.join(sorted(said))}")
+    return said.pop()
+
+
+def _mean(values: dict[int, float]) -> str:
+    if not values:
+        return "not measured"
+    numbers = list(values.values())
+    mean, low, high = mean_interval(numbers)
+    if len(numbers) == 1:
+        return f"{100 * mean:.2f}"
+    spread = math.sqrt(sum((value - mean) ** 2 for value in numbers) / (len(numbers) - 1))
+    return f"{100 * mean:.2f} ± {100 * spread:.2f}"
+
+
+def _difference(row: dict[int, float], other: dict[int, float]) -> str:
+    if not row.keys() & other.keys():
+        return "no seed in common"
+    difference, low, high = paired_difference(row, other)
+    if math.isnan(low):
+        return f"{100 * difference:+.2f} (one seed, no interval)"
+    verdict = "undecided" if low <= 0 <= high else "differs from zero"
+    return f"{100 * difference:+.2f} [{100 * low:+.2f}, {100 * high:+.2f}], {verdict}"
