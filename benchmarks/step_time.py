@@ -78,7 +78,9 @@ def main() -> None:
     for _ in range(args.pairs):
         for name in rows:
             times[name].append(step(name))
-    print(f"ResNet-18, 32 px, batch {args.batch_size}, {args.precision}, {args.device}, {torch.get_num_threads()} threads")
+    print(
+        f"ResNet-18, 32 px, batch {args.batch_size}, {args.precision}, {args.device}, {torch.get_num_threads()} threads"
+    )
     for name in rows:
         print(f"{name:10} median {1e3 * statistics.median(times[name]):8.1f} ms a step")
     for name, bound in (("CLAE", "floor 1.83, must be at most 1.95"), ("published", "floor 2.50")):

@@ -42,7 +42,9 @@ def imported_rooms(source: Path) -> set[str]:
     return rooms
 
 
-@pytest.mark.parametrize("source", [s for s in SOURCES if s.parent != PACKAGE], ids=lambda s: str(s.relative_to(PACKAGE)))
+@pytest.mark.parametrize(
+    "source", [s for s in SOURCES if s.parent != PACKAGE], ids=lambda s: str(s.relative_to(PACKAGE))
+)
 def test_a_room_imports_only_what_its_arrows_allow(source):
     room = source.relative_to(PACKAGE).parts[0]
     allowed = MAY_IMPORT.get(room, set(ROOMS) - {"recipes"}) | EVERYWHERE | {room}

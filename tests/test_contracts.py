@@ -28,7 +28,8 @@ ATTACKS = frozen_dataclasses(sparring.attacks, lambda c: hasattr(c, "starts_at_x
 SELECTORS = [
     value
     for name in sparring.pairs.__all__
-    if inspect.isfunction(value := getattr(sparring.pairs, name)) and list(inspect.signature(value).parameters) == ["rows"]
+    if inspect.isfunction(value := getattr(sparring.pairs, name))
+    and list(inspect.signature(value).parameters) == ["rows"]
 ]
 THREATS = [Linf(0.1), L2(0.5), L1(2.0), Linf(0.1, space="normalized", clip=False), L2(1.0, space="normalized")]
 STD = SmallEncoder.std

@@ -86,7 +86,9 @@ def use_domain(module: nn.Module, domain: Domain) -> Iterator[None]:
         raise ValueError(f"domain is {domain!r}; it must be one of {', '.join(DOMAINS)}")
     layers = duals_of(module)
     if domain == "adv" and not layers:
-        raise ValueError(f"{type(module).__name__} has no second batch norm: there is no domain 'adv' (see norms.convert)")
+        raise ValueError(
+            f"{type(module).__name__} has no second batch norm: there is no domain 'adv' (see norms.convert)"
+        )
     before = [layer.domain for layer in layers]
     try:
         for layer in layers:

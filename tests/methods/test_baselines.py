@@ -48,7 +48,9 @@ REFERENCES = {
 }
 
 
-@pytest.mark.parametrize(("name", "method"), [("plain", Plain()), ("uel", UEL()), ("simclr", SimCLR()), ("supcon", SupCon())])
+@pytest.mark.parametrize(
+    ("name", "method"), [("plain", Plain()), ("uel", UEL()), ("simclr", SimCLR()), ("supcon", SupCon())]
+)
 def test_a_method_and_its_gradients_equal_the_papers_loop(name, method, encoder, batch):
     ours = value(method(encoder, batch))
     theirs = REFERENCES[name](encoder(batch.views[0]), encoder(batch.views[1]))

@@ -1,0 +1,29 @@
+"""What stands between the representation h and the embedding z; it is dropped when the encoder is used."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from torch import nn
+
+HEADS = {
+    "linear": "h -> dim (Plain, UEL)",
+    "mlp": "h -> hidden -> ReLU -> dim (SimCLR, SupCon)",
+    "none": "z is h, normalised",
+}
+
+
+def build_head(
+    name: Literal["linear", "mlp", "none"], features: int, dim: int, hidden: int | None = None
+) -> tuple[nn.Module, int]:
+    """The head and the width of z. `hidden` defaults to the width of h; with "none", z is as wide as h."""
+    if name not in HEADS:
+        raise ValueError(f"encoder.head is {name!r}; it must be one of {', '.join(HEADS)}")
+    if name == "none":
+        return nn.Identity(), features
+    if dim < 1 or (hidden is not None and hidden < 1):
+        raise ValueError(f"encoder.dim is {dim} and encoder.hidden {hidden}; both must be at least 1")
+    if name == "linear":
+        return nn.Linear(features, dim), dim
+    hidden = hidden or features
+    return nn.Sequential(nn.Linear(features, hidden), nn.ReLU(inplace=True), nn.Linear(hidden, dim)), dim
