@@ -1,0 +1,111 @@
+"""From the words of a configuration to the method and the attack that they name."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import asdict, fields, replace
+from typing import Any
+
+from sparring.attacks import FFGSM, FGSM, L1, L2, PGD, RFGSM, Linf, RandomNoise
+from sparring.config import AttackConfig, RunConfig
+from sparring.methods import CLAE, UEL, Plain, SimCLR, SupCon
+from sparring.pairs import same_image, same_label
+from sparring.types import Selector
+
+METHODS: dict[str, type] = {"plain": Plain, "uel": UEL, "simclr": SimCLR, "supcon": SupCon, "clae": CLAE}
+PAIRS: dict[str, Selector] = {"same_image": same_image, "same_label": same_label}
+ATTACKS: dict[str, type] = {"fgsm": FGSM, "rfgsm": RFGSM, "ffgsm": FFGSM, "pgd": PGD, "noise": RandomNoise}
+THREATS: dict[str, type] = {"linf": Linf, "l2": L2, "l1": L1}
+
+
+def choose(field: str, value: str, allowed: Iterable[str]) -> str:
+    """`value` if it is allowed; else a ValueError that names the field, the value and the nearest allowed one."""
+    allowed = list(allowed)
+    if value in allowed:
+        return value
+    near = difflib.get_close_matches(value.lower(), allowed, n=1, cutoff=0.5)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    raise ValueError(f"{field} must be one of {', '.join(allowed)}, not {value!r}{hint}")
+
+
+def options_of(cls: type) -> set[str]:
+    """The fields of a method or attack class that a configuration can set."""
+    return {field.name for field in fields(cls)} - {"attack", "threat"}
+
+
+def has_attack(config: RunConfig) -> bool:
+    """Whether the method trains against an attack."""
+    return "attack" in {field.name for field in fields(METHODS[config.method.name])}
+
+
+def _baseline(name: str, config: RunConfig) -> Any:
+    cls = METHODS[name]
+    given = {key: value for key, value in asdict(config.method).items() if key in options_of(cls) and value is not None}
+    if "pairs" in given:
+        given["pairs"] = PAIRS[given["pairs"]]
+    return cls(**given)
+
+
+def build_method(config: RunConfig) -> Any:
+    """The method that `config.method` (and, for clae, `config.attack`) describes; None is the method's default."""
+    method = config.method
+    name = choose("method.name", method.name, METHODS)
+    if method.pairs is not None:
+        choose("method.pairs", method.pairs, PAIRS)
+    if name != "clae":
+        return _baseline(name, config)
+    base = choose("method.base", method.base or "simclr", [key for key in METHODS if key != "clae"])
+    built = CLAE(base=_baseline(base, config), attack=build_attack(config), preset=method.preset)
+    return built if method.alpha is None else replace(built, alpha=method.alpha)
+
+
+def build_attack(config: RunConfig) -> Any:
+    """The method's own attack with the fields that `config.attack` gives replaced.
+
+    Raises ValueError for a method without an attack, for another norm without a radius of its own (0.03 in Linf says
+    nothing about L2), and for an option that the attack does not have.
+    """
+    if not has_attack(config):
+        raise ValueError(f"{config.method.name} has no attack: attack settings belong to clae")
+    default, given = CLAE().attack, config.attack
+    threat, current = default.threat, type(default.threat)
+    chosen = current if given.norm is None else THREATS[choose("attack.norm", given.norm, THREATS)]
+    ball = {key: getattr(given, key) for key in ("eps", "space", "clip") if getattr(given, key) is not None}
+    if chosen is not current:
+        if given.eps is None:
+            raise ValueError(f"attack.eps must be given with attack.norm {given.norm}: the default radius is for linf")
+        threat = chosen(**({"space": threat.space, "clip": threat.clip} | ball))
+    else:
+        threat = replace(threat, **ball)
+    name = given.name or name_of(default)
+    cls = ATTACKS[choose("attack.name", name, ATTACKS)]
+    steps = ("steps", "step_size", "random_start", "restarts", "update_statistics")
+    settings = {key: getattr(given, key) for key in steps if getattr(given, key) is not None}
+    for key in settings:
+        if key not in options_of(cls):
+            raise ValueError(f"attack.{key} is set to {settings[key]}, but {name} has no such option")
+    if settings.get("restarts", 1) > 1:
+        raise ValueError(
+            f"attack.restarts must be 1 in training, not {settings['restarts']}: a contrastive loss is one value a "
+            "batch, so no image has a best restart of its own"
+        )
+    return cls(threat=threat, **settings)
+
+
+def name_of(attack: Any) -> str:
+    """The configuration's name of an attack."""
+    return next(name for name, cls in ATTACKS.items() if type(attack) is cls)
+
+
+def attack_config(attack: Any) -> AttackConfig:
+    """The configuration that builds `attack`, with nothing left to a default."""
+    options = {
+        key: getattr(attack, key) for key in options_of(type(attack)) if key in AttackConfig.__dataclass_fields__
+    }
+    if options.get("step_size", 0.0) is None:
+        options["step_size"] = attack.step_lengths[0]
+    threat = attack.threat
+    options["name"] = name_of(attack)
+    options["norm"] = next(name for name, cls in THREATS.items() if type(threat) is cls)
+    return AttackConfig(eps=threat.eps, space=threat.space, clip=threat.clip, **options)

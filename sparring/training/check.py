@@ -1,0 +1,141 @@
+"""What cannot be trained is refused before any work: one sentence with the field, its value and what is allowed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from sparring.config import RunConfig
+from sparring.data import ImageSet, data_names, pipeline_names
+from sparring.encoders import check_name
+from sparring.training.build import choose
+
+
+def at_least(field: str, value: float | None, least: float, why: str = "") -> None:
+    """A ValueError unless `value` is a number of at least `least`."""
+    if value is None or not value >= least:
+        raise ValueError(f"{field} must be at least {least:g}, not {value}{why}")
+
+
+def above(field: str, value: float | None, bound: float) -> None:
+    """A ValueError unless `value` is a number above `bound`."""
+    if value is None or not value > bound:
+        raise ValueError(f"{field} must be more than {bound:g}, not {value}")
+
+
+def check(config: RunConfig, needs_labels: bool) -> None:
+    """Refuses a complete configuration that cannot be trained, without looking at the images."""
+    choose("data.name", config.data.name, data_names())
+    choose("data.views", str(config.data.views), pipeline_names())
+    _encoder(config)
+    _training(config)
+    _optimizer(config)
+    _evaluation(config)
+    if config.init_from is not None and not Path(config.init_from).exists():
+        raise ValueError(f"init_from is {config.init_from}, but there is no such file")
+
+
+def _encoder(config: RunConfig) -> None:
+    encoder = config.encoder
+    check_name(str(encoder.name))
+    choose("encoder.head", str(encoder.head), ("linear", "mlp", "none"))
+    if encoder.head != "none":
+        at_least("encoder.dim", encoder.dim, 2)
+    at_least("data.image_size", config.data.image_size, 4)
+    mean, std = encoder.mean or [], encoder.std or []
+    if len(mean) != len(std):
+        raise ValueError(f"encoder.mean and encoder.std must be equally long, not {len(mean)} and {len(std)}")
+    if not all(value > 0 for value in std):
+        raise ValueError(f"encoder.std must be more than 0 in every channel, not {std}")
+
+
+def _training(config: RunConfig) -> None:
+    training = config.training
+    at_least("training.epochs", training.epochs, 1)
+    at_least("training.batch_size", training.batch_size, 2, why=": one image has no other to be told from")
+    if training.accumulate != 1:
+        raise ValueError(
+            f"training.accumulate must be 1, not {training.accumulate}: the negatives of a contrastive loss are the "
+            "other images of the batch, and accumulated gradients would only see those of the micro-batch"
+        )
+    at_least("training.seed", training.seed, 0)
+    choose("training.precision", training.precision, ("float32", "bf16"))
+    choose("training.device", training.device, ("auto", "cpu", "cuda"))
+    at_least("training.processes", training.processes, 1)
+    at_least("training.checkpoint_every", training.checkpoint_every, 1)
+    at_least("training.probe_every", training.probe_every, 0)
+    assert training.batch_size is not None
+    if training.batch_size % training.processes or training.batch_size // training.processes < 2:
+        raise ValueError(
+            f"training.batch_size is {training.batch_size}, which {training.processes} processes cannot share equally "
+            "with at least 2 images each"
+        )
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if training.device == "cuda" and not gpus:
+        raise ValueError("training.device is cuda, but no CUDA device is available; choose cpu or auto")
+    if device_of(config).type == "cuda" and training.processes > gpus:
+        raise ValueError(f"training.processes is {training.processes}, but there are {gpus} GPUs, one a process")
+
+
+def _optimizer(config: RunConfig) -> None:
+    optimizer, epochs = config.optimizer, config.training.epochs
+    assert epochs is not None
+    choose("optimizer.name", str(optimizer.name), ("sgd", "adam", "lars"))
+    choose("optimizer.schedule", str(optimizer.schedule), ("constant", "step", "cosine"))
+    above("optimizer.lr", optimizer.lr, 0)
+    at_least("optimizer.weight_decay", optimizer.weight_decay, 0)
+    if optimizer.momentum is None or not 0 <= optimizer.momentum < 1:
+        raise ValueError(f"optimizer.momentum must be at least 0 and less than 1, not {optimizer.momentum}")
+    milestones, factors = optimizer.milestones or [], optimizer.factors or []
+    if len(milestones) != len(factors):
+        raise ValueError(
+            f"optimizer.milestones and optimizer.factors must be equally long, not {len(milestones)} and {len(factors)}"
+        )
+    if milestones != sorted(set(milestones)) or any(milestone < 1 for milestone in milestones):
+        raise ValueError(f"optimizer.milestones must be rising epochs from 1 on, not {milestones}")
+    if any(not factor > 0 for factor in factors):
+        raise ValueError(f"optimizer.factors must be more than 0, not {factors}")
+    if milestones and optimizer.schedule != "step":
+        raise ValueError(f"optimizer.milestones is {milestones}, but schedule {optimizer.schedule} has no milestones")
+    at_least("optimizer.warmup_epochs", optimizer.warmup_epochs, 0)
+    if optimizer.warmup_epochs and optimizer.warmup_epochs >= epochs:
+        raise ValueError(
+            f"optimizer.warmup_epochs must be less than training.epochs ({epochs}), not {optimizer.warmup_epochs}"
+        )
+
+
+def _evaluation(config: RunConfig) -> None:
+    evaluation = config.evaluation
+    at_least("evaluation.knn_k", evaluation.knn_k, 1)
+    above("evaluation.knn_temperature", evaluation.knn_temperature, 0)
+    at_least("evaluation.logistic_epochs", evaluation.logistic_epochs, 1)
+    above("evaluation.logistic_lr", evaluation.logistic_lr, 0)
+    at_least("evaluation.logistic_batch_size", evaluation.logistic_batch_size, 1)
+    if evaluation.domain == "adv" and config.method.name != "clae":
+        raise ValueError(f"evaluation.domain is adv, but {config.method.name} has one batch norm, the clean one")
+    for eps in evaluation.attack_eps:
+        at_least("evaluation.attack_eps", eps, 0)
+
+
+def check_images(config: RunConfig, train: ImageSet, needs_labels: bool) -> None:
+    """Refuses what the images themselves rule out: too few for a batch or for kNN, or no labels."""
+    images, batch_size, k = len(train), config.training.batch_size, config.evaluation.knn_k
+    assert batch_size is not None and k is not None
+    if batch_size > images:
+        raise ValueError(f"training.batch_size is {batch_size}, but {train.name} has only {images} training images")
+    if needs_labels and train.labels is None:
+        whom = config.method.name if config.method.pairs != "same_label" else "method.pairs same_label"
+        raise ValueError(f"{whom} needs labels, but the training images of {train.name} have none")
+    if train.labels is not None and k > images:
+        raise ValueError(
+            f"evaluation.knn_k is {k}, but {train.name} has only {images} training images to be neighbours"
+        )
+
+
+def device_of(config: RunConfig) -> torch.device:
+    """The device that `training.device` means here."""
+    wanted = config.training.device
+    if wanted == "auto":
+        wanted = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(wanted)

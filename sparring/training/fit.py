@@ -1,0 +1,154 @@
+"""From a run folder to its last checkpoint: the encoder, Lightning's Trainer, this process's share of images."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+from lightning.pytorch.strategies import DDPStrategy
+from torch import nn
+
+from sparring.config import RunConfig
+from sparring.data import ImageSet, pipeline
+from sparring.encoders import ContrastiveEncoder, build_encoder, load_weights
+from sparring.training import checkpoints
+from sparring.training.batches import ShuffledBatches
+from sparring.training.build import build_method, has_attack
+from sparring.training.check import device_of
+from sparring.training.loop import Loop
+from sparring.training.module import ContrastiveModule
+from sparring.training.probe import Probe
+from sparring.training.progress import Display
+from sparring.training.randomness import derive
+from sparring.training.signals import StopRequest, listening
+from sparring.training.uniform import uniform_loss
+
+
+def new_encoder(config: RunConfig, channels: int, *, weights: Path | None = None) -> ContrastiveEncoder:
+    """The encoder of a resolved configuration with its seeded first weights, or with those of `weights`."""
+    assert config.data.image_size is not None
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive(config.training.seed, "weights"))
+        encoder = build_encoder(
+            config.encoder, channels=channels, image_size=config.data.image_size, dual=has_attack(config)
+        )
+    if weights is not None:
+        load_weights(encoder, weights)
+    return encoder
+
+
+def weights_of(place: str) -> Path:
+    """The weights that `init_from` names: a safetensors file, a checkpoint folder, or a run folder (its newest)."""
+    path = Path(place)
+    if path.is_dir():
+        path = path if (path / checkpoints.WEIGHTS).is_file() else checkpoints.latest(path)
+        path = path / checkpoints.WEIGHTS
+    return path
+
+
+def fit(
+    run: Path, config: RunConfig, encoder: ContrastiveEncoder, train: ImageSet, resume: checkpoints.State | None = None
+) -> None:
+    """Train `encoder` in place, from `resume` or from the start, and leave checkpoints and metrics in `run`.
+
+    With more than one process (see launch.py) every process calls this; the first one writes.
+    Raises FloatingPointError when a term is not finite, OSError when a checkpoint cannot be written, and Stopped
+    (SystemExit 143) after a SIGTERM.
+    """
+    training, place = config.training, device_of(config)
+    assert training.epochs is not None and training.batch_size is not None
+    steps = len(train) // training.batch_size
+    start_epoch, start_step = (0, 0) if resume is None else (resume.epoch, resume.step)
+    if start_epoch >= training.epochs:
+        return
+    if training.channels_last:
+        encoder.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    network: Any = encoder
+    if training.processes > 1 and place.type == "cuda":
+        network = nn.SyncBatchNorm.convert_sync_batchnorm(encoder)
+    if training.compile:
+        network.compile()
+    method = build_method(config)
+    assert config.data.views is not None and config.data.image_size is not None
+    module = ContrastiveModule(
+        network,
+        method,
+        pipeline(config.data.views, config.data.image_size),
+        config,
+        steps_per_epoch=steps,
+        start_epoch=start_epoch,
+        start_step=start_step,
+    )
+    probe = None
+    if train.labels is not None and training.probe_every:
+        probe = Probe(train, config)
+    with quiet(), listening(StopRequest()) as request, torch.random.fork_rng(enabled=place.type == "cpu"):
+        trainer = _trainer(config, run, training.epochs - start_epoch)
+        display = Display(
+            run / "log.txt" if trainer.is_global_zero else None, shown=training.progress and trainer.is_global_zero
+        )
+        if training.processes > 1 and place.type == "cpu":
+            display.say("batch norms see the images of their own process only: synchronised ones exist on GPUs alone")
+        loop = Loop(
+            run,
+            config,
+            display,
+            probe=probe,
+            uniform=uniform_loss(method, training.batch_size),
+            request=request,
+            resume=resume,
+        )
+        trainer.callbacks.append(loop)  # pyright: ignore[reportAttributeAccessIssue]
+        batches = ShuffledBatches(
+            train,
+            batch_size=training.batch_size,
+            seed=training.seed,
+            position=lambda: (module.epoch, start_step if module.current_epoch == 0 else 0),
+            rank=trainer.global_rank,
+            world_size=training.processes,
+            device=trainer.strategy.root_device,
+        )
+        trainer.fit(module, train_dataloaders=batches)
+    encoder.to("cpu")
+
+
+def _trainer(config: RunConfig, run: Path, epochs: int) -> lightning.Trainer:
+    training, place = config.training, device_of(config)
+    several = training.processes > 1
+    return lightning.Trainer(
+        accelerator="gpu" if place.type == "cuda" else "cpu",
+        devices=training.processes if several else 1,
+        strategy=DDPStrategy(process_group_backend="nccl" if place.type == "cuda" else "gloo") if several else "auto",
+        precision="bf16-mixed" if training.precision == "bf16" else "32-true",
+        max_epochs=epochs,
+        default_root_dir=run,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,
+        inference_mode=False,
+    )
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Lightning's advice is meant for its own users; everything else that warns still does."""
+    names = ("lightning.pytorch", "lightning.fabric", "lightning")
+    levels = {name: logging.getLogger(name).level for name in names}
+    try:
+        for name in names:
+            logging.getLogger(name).setLevel(logging.ERROR)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"lightning\.")
+            yield
+    finally:
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)

@@ -1,0 +1,54 @@
+"""Embeddings of all data-parallel processes as if one process had made them.
+
+Every process computes the loss of the GLOBAL batch from its own rows (differentiable) and the others' (constants). Its
+gradient flows through its own images only, and the sum over processes is the exact gradient of the global loss.
+DistributedDataParallel averages instead of summing: the training step multiplies its loss by the number of processes.
+No communication happens in the backward. An attack's objective calls the same encoder, so its negatives are gathered
+too, and the gradient with respect to a process's own images is exact without any scaling.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from sparring.types import Domain, Encoder
+
+
+def processes() -> int:
+    """How many data-parallel processes there are."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def gather_rows(own: Tensor, dim: int) -> Tensor:
+    """`own` of every process, concatenated along `dim` in the order of the ranks; only `own` carries a gradient.
+
+    Every process must hold the same shape and call this equally often.
+    """
+    if processes() == 1:
+        return own
+    parts = [torch.empty_like(own, memory_format=torch.contiguous_format) for _ in range(processes())]
+    dist.all_gather(parts, own.detach().contiguous())
+    parts[dist.get_rank()] = own
+    return torch.cat(parts, dim=dim)
+
+
+class Gathered:
+    """An encoder whose embeddings [.., B, D] come back as those of all processes, [.., processes * B, D]."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        self.encoder = encoder
+
+    @property
+    def std(self) -> tuple[float, ...]:
+        """Per-channel standard deviation of the encoder's normalisation."""
+        return self.encoder.std
+
+    def __call__(self, x: Tensor, domain: Domain = "clean") -> Tensor:
+        """Embeddings z of all processes' images, [.., processes * B, D]."""
+        return gather_rows(self.encoder(x, domain=domain), dim=-2)
+
+    def represent(self, x: Tensor, domain: Domain = "clean") -> Tensor:
+        """Representations h of all processes' images, [.., processes * B, D]."""
+        return gather_rows(self.encoder.represent(x, domain=domain), dim=-2)

@@ -1,0 +1,140 @@
+"""One LightningModule for every method: views on the device, the method's terms, their sum."""
+
+from __future__ import annotations
+
+import lightning
+import torch
+from torch import Tensor
+
+from sparring.config import RunConfig
+from sparring.data import Pipeline, make_views
+from sparring.encoders import ContrastiveEncoder
+from sparring.training.gather import Gathered, gather_rows, processes
+from sparring.training.optimisers import build_optimizer
+from sparring.training.randomness import generator, reseed_network
+from sparring.training.schedules import learning_rate
+from sparring.types import Batch, Method, Terms
+
+
+class ContrastiveModule(lightning.LightningModule):
+    """Trains `encoder` by `method`: the method's terms are summed, nothing else is added.
+
+    `start_epoch` and `start_step` say where a resumed run continues. `terms` and `counts` hold the last step's values
+    and `first_bad` the first step of the epoch at which a term was not finite (-1: none), all on the device: reading
+    them is left to whoever can afford to wait for it.
+    """
+
+    def __init__(
+        self,
+        encoder: ContrastiveEncoder,
+        method: Method,
+        pipeline: Pipeline,
+        config: RunConfig,
+        *,
+        steps_per_epoch: int,
+        start_epoch: int = 0,
+        start_step: int = 0,
+    ) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.method = method
+        self.pipeline = pipeline
+        self.config = config
+        self.steps_per_epoch = steps_per_epoch
+        self.start_epoch = start_epoch
+        self.start_step = start_step
+        self.terms: Terms = {}
+        self.counts: dict[str, Tensor] = {}
+        self.sums: Tensor | None = None
+        self.first_bad: Tensor | None = None
+
+    @property
+    def epoch(self) -> int:
+        """The epoch of the run, counted over resumptions."""
+        return self.start_epoch + self.current_epoch
+
+    def step_in_epoch(self, batch_index: int) -> int:
+        """The step of the epoch, counted over resumptions."""
+        return batch_index + (self.start_step if self.current_epoch == 0 else 0)
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """The optimiser of the configuration; its rate is set before every step by `rate`."""
+        return build_optimizer(self.encoder, self.config.optimizer)
+
+    def rate(self, step: int) -> float:
+        """The learning rate at a step of the current epoch."""
+        optimizer, epochs = self.config.optimizer, self.config.training.epochs
+        assert optimizer.lr is not None and optimizer.schedule is not None and epochs is not None
+        return learning_rate(
+            self.epoch + step / self.steps_per_epoch,
+            schedule=optimizer.schedule,
+            lr=optimizer.lr,
+            epochs=epochs,
+            milestones=optimizer.milestones or (),
+            factors=optimizer.factors or (),
+            warmup_epochs=optimizer.warmup_epochs or 0,
+        )
+
+    def training_step(self, batch: tuple[Tensor, Tensor | None], batch_index: int) -> Tensor:
+        """The sum of the method's terms, times the number of processes (see gather.py)."""
+        seed, epoch, step, rank = (
+            self.config.training.seed,
+            self.epoch,
+            self.step_in_epoch(batch_index),
+            self.global_rank,
+        )
+        for group in self.trainer.optimizers[0].param_groups:
+            group["lr"] = self.rate(step)
+        reseed_network(seed, epoch, step, rank)
+        images, labels = batch
+        place = images.device
+        views = make_views(images, self.pipeline, seed=seed, epoch=epoch, step=step, rank=rank, world_size=processes())
+        if self.config.training.channels_last:
+            views = views.permute(0, 1, 3, 4, 2).contiguous().permute(0, 1, 4, 2, 3)
+        known = Batch(
+            views,
+            labels=None if labels is None else gather_rows(labels, dim=0),
+            epoch=epoch,
+            generator=generator(seed, "attack", epoch, step, rank, place),
+        )
+        try:
+            terms = self.method(Gathered(self.encoder), known)
+        except FloatingPointError as error:
+            raise FloatingPointError(
+                f"training stopped at step {step} of epoch {epoch}, inside the attack: {error}"
+            ) from None
+        self._record(terms, known.counts, step)
+        return torch.stack(list(terms.values())).sum() * processes()
+
+    def _record(self, terms: Terms, counts: dict[str, Tensor], step: int) -> None:
+        """Keeps values on the device: no step waits for the numbers it logs."""
+        self.terms = {name: term.detach() for name, term in terms.items()}
+        self.counts = {name: count.detach() for name, count in counts.items()}
+        last = torch.stack([value.double() for value in (self.terms | self.counts).values()])
+        self.sums = last if self.sums is None else self.sums + last
+        bad = torch.where(last.isfinite(), -1, step)
+        self.first_bad = bad if self.first_bad is None else torch.where(self.first_bad < 0, bad, self.first_bad)
+
+    def begin_epoch(self, sums: Tensor | None = None) -> None:
+        """Forgets the last epoch's values; `sums` are those of the part of the epoch that ran before a resumption."""
+        self.sums = sums
+        self.first_bad = None
+
+    def means(self, steps: int) -> dict[str, float]:
+        """The mean over the epoch's `steps` of every term and count."""
+        assert self.sums is not None
+        return dict(zip((self.terms | self.counts), (self.sums / steps).tolist(), strict=True))
+
+    def check_finite(self) -> None:
+        """Raises FloatingPointError with the step and the name of the first term of the epoch that was not finite."""
+        if self.first_bad is None:
+            return
+        steps = dict(zip((self.terms | self.counts), self.first_bad.tolist(), strict=True))
+        bad = {name: step for name, step in steps.items() if step >= 0}
+        if bad:
+            name = min(bad, key=lambda key: bad[key])
+            value = "" if len(self.terms) == 1 else f" of the terms {', '.join(self.terms)}"
+            raise FloatingPointError(
+                f"training stopped: the term {name!r}{value} became NaN or infinite at step {bad[name]} of epoch "
+                f"{self.epoch}; try a smaller optimizer.lr or a higher method.temperature"
+            )

@@ -1,0 +1,78 @@
+"""Which run a resumption continues, and what may differ from it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from sparring.config import RunConfig
+from sparring.training.checkpoints import FOLDER, latest, position
+from sparring.training.run_folder import load_config
+
+FREE = (
+    "training.progress",
+    "training.checkpoint_every",
+    "training.probe_every",
+    "training.device",
+    "data.root",
+    "data.test_root",
+    "data.download",
+    "data.workers",
+    "evaluation.",
+)
+"""Fields that change nothing of what the remaining epochs compute."""
+
+
+def run_and_checkpoint(resume: str) -> tuple[Path, Path]:
+    """The run folder and the checkpoint that `resume` names: a run folder (its newest) or one of its checkpoints."""
+    path = Path(resume)
+    if path.parent.name == FOLDER:
+        position(path)
+        if not path.is_dir():
+            raise ValueError(f"resume is {resume}, but there is no such checkpoint")
+        return path.parent.parent, path
+    if not path.is_dir():
+        raise ValueError(f"resume is {resume}, but there is no such run folder")
+    load_config(path)
+    return path, latest(path)
+
+
+def resumed(config: RunConfig) -> RunConfig:
+    """The stored configuration of the run to continue, with the few given fields that may differ.
+
+    A field that is left at its default counts as not given. More `training.epochs` than before are allowed unless the
+    schedule depends on their number (cosine); any other difference is a ValueError that names the fields.
+    """
+    assert config.resume is not None
+    run, _ = run_and_checkpoint(config.resume)
+    stored = load_config(run)
+    if config.out is not None and Path(config.out) != run:
+        raise ValueError(f"out is {config.out}, but a resumed run continues in its own folder, {run}")
+    differing = []
+    for field, value in _flat(config).items():
+        old = _flat(stored)[field]
+        # A configuration read from the run's own file gives every field: what equals it is no change.
+        if value == _flat(RunConfig())[field] or value == old:
+            continue
+        if field == "training.epochs":
+            if stored.optimizer.schedule == "cosine":
+                raise ValueError(
+                    f"training.epochs is {value}, but the run's cosine schedule was drawn for {old} epochs"
+                )
+            if value < old:
+                raise ValueError(f"training.epochs is {value}, but the run to resume was started for {old}")
+        elif not field.startswith(FREE):
+            differing.append(f"{field} ({old!r} there, {value!r} now)")
+            continue
+        group, name = field.split(".")
+        setattr(getattr(stored, group), name, value)
+    if differing:
+        raise ValueError(f"{config.resume} cannot be resumed with another configuration: {', '.join(differing)} differ")
+    return replace(stored, resume=config.resume)
+
+
+def _flat(config: RunConfig) -> dict[str, Any]:
+    """Every field of every group by its dotted name."""
+    groups = {name: group for name, group in vars(config).items() if hasattr(group, "__dataclass_fields__")}
+    return {f"{name}.{key}": value for name, group in groups.items() for key, value in vars(group).items()}

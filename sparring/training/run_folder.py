@@ -1,0 +1,171 @@
+"""The files of a run: config.yaml (complete, rerunnable), environment.json, metrics.jsonl, results.json, log.txt."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import types
+import typing
+from dataclasses import asdict, fields, is_dataclass, replace
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from sparring.config import RunConfig
+
+PACKAGES = ("torch", "torchvision", "lightning", "numpy", "scikit-learn", "timm")
+
+
+def choose_folder(config: RunConfig) -> Path:
+    """The folder of a new run: `config.out`, or runs/METHOD-DATA-seedN, numbered if taken."""
+    if config.out is not None:
+        return Path(config.out)
+    plain = Path("runs") / f"{config.method.name}-{config.data.name}-seed{config.training.seed}"
+    number, folder = 1, plain
+    while folder.exists():
+        number += 1
+        folder = plain.with_name(f"{plain.name}-{number}")
+    return folder
+
+
+def check_out(config: RunConfig) -> None:
+    """Raises ValueError if `config.out` is taken: nothing is overwritten without being asked."""
+    folder = None if config.out is None else Path(config.out)
+    if folder is None or not folder.exists():
+        return
+    if not folder.is_dir():
+        raise ValueError(f"out is {config.out}, which is a file, not a folder")
+    if not any(folder.iterdir()):
+        return
+    if not config.overwrite:
+        raise ValueError(
+            f"out is {config.out}, which exists: choose another folder, or --overwrite true to replace that run"
+        )
+    if not (folder / "config.yaml").is_file():
+        raise ValueError(
+            f"out is {config.out}, which exists but holds no config.yaml: only a run folder is overwritten"
+        )
+
+
+def create(config: RunConfig) -> Path:
+    """Make the folder of a new run and describe the run in it."""
+    folder = choose_folder(config)
+    if folder.exists() and config.overwrite:
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    save_config(config, folder / "config.yaml")
+    write_json(folder / "environment.json", environment(config))
+    return folder
+
+
+def save_config(config: RunConfig, path: Path) -> None:
+    """Everything the run depends on; where it was written and what it continued does not belong to it."""
+    rerunnable = replace(config, out=None, overwrite=False, resume=None)
+    path.write_text(yaml.safe_dump(asdict(rerunnable), sort_keys=False))
+
+
+def load_config(run: Path) -> RunConfig:
+    """The configuration of a run folder; a ValueError if there is none or if it is not one of ours."""
+    path = Path(run) / "config.yaml"
+    if not path.is_file():
+        raise ValueError(f"{run} is no run folder: it holds no config.yaml")
+    try:
+        values = yaml.safe_load(path.read_text())
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path} is not valid YAML: {str(error).splitlines()[0]}") from None
+    return _construct(RunConfig, values, str(path))
+
+
+def _construct(cls: type, values: Any, place: str) -> Any:
+    hints = typing.get_type_hints(cls)
+    known = {field.name for field in fields(cls)}
+    if not isinstance(values, dict):
+        raise ValueError(f"{place} must be a mapping of {cls.__name__}'s fields, not {values!r}")
+    for key in values:
+        if key not in known:
+            raise ValueError(f"{place}: {key!r} is no field of {cls.__name__}")
+    return cls(
+        **{
+            key: _construct(hints[key], value, f"{place}: {key}")
+            if not isinstance(hints[key], types.UnionType) and is_dataclass(hints[key])
+            else value
+            for key, value in values.items()
+        }
+    )
+
+
+def environment(config: RunConfig) -> dict[str, Any]:
+    """What a figure depends on beside its configuration: versions, hardware, the commit of this package."""
+    versions = {}
+    for name in ("sparring", *PACKAGES):
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            versions[name] = None
+    gpus = (
+        [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
+    )
+    return {
+        "versions": versions,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cpu_count": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "gpus": gpus,
+        "cuda": torch.version.cuda,
+        "commit": commit(),
+        "seed": config.training.seed,
+        "command": sys.argv,
+    }
+
+
+def commit() -> str | None:
+    """The git commit of this package's sources, with `-dirty` if they were changed; None outside a repository."""
+    place = Path(__file__).parent
+
+    def git(*words: str) -> str:
+        return subprocess.run(["git", *words], cwd=place, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        # An environment inside somebody's repository is not a checkout of this one.
+        git("ls-files", "--error-unmatch", Path(__file__).name)
+        return git("rev-parse", "HEAD") + ("-dirty" if git("status", "--porcelain", "--", "..") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def write_json(path: Path, values: Any) -> None:
+    """Write a JSON file that is whole or absent."""
+    temporary = path.with_name(f".{path.name}.writing")
+    temporary.write_text(json.dumps(values, indent=1) + "\n")
+    temporary.replace(path)
+
+
+def append_line(path: Path, record: dict[str, Any]) -> None:
+    """Add one record to a file of JSON lines."""
+    with path.open("a") as file:
+        file.write(json.dumps(record) + "\n")
+
+
+def keep_epochs(path: Path, epochs: int) -> None:
+    """Drop the records of epoch `epochs` (counted from 0) and later, which a resumed run writes again."""
+    if not path.is_file():
+        return
+    kept = []
+    for line in path.read_text().splitlines():
+        try:
+            record = json.loads(line)
+        except json.JSONDecodeError:
+            continue  # cut off by the crash from which the run resumes
+        if record["epoch"] < epochs:
+            kept.append(line + "\n")
+    temporary = path.with_name(f".{path.name}.writing")
+    temporary.write_text("".join(kept))
+    temporary.replace(path)
