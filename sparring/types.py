@@ -133,4 +133,6 @@ class Attack(Protocol):
 class Method(Protocol):
     """One equation of a paper: from an encoder and a batch to named terms whose sum is minimised."""
 
-    def __call__(self, encoder: Encoder, batch: Batch) -> Terms: ...
+    def __call__(self, encoder: Encoder, batch: Batch) -> Terms:
+        """The terms of one batch, in nats."""
+        ...

@@ -6,13 +6,13 @@ import sys
 
 import pytest
 import torch
-from tests.methods.networks import SmallEncoder
 
 import sparring.attacks
 import sparring.methods
 import sparring.pairs
 from sparring.attacks import L1, L2, Linf
 from sparring.types import Batch, Rows
+from tests.methods.networks import SmallEncoder
 
 
 def frozen_dataclasses(room, condition):

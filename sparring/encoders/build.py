@@ -33,7 +33,7 @@ def encoder_names() -> dict[str, str]:
 
 
 def build_encoder(config: EncoderConfig, *, channels: int, image_size: int, dual: bool) -> ContrastiveEncoder:
-    """The encoder that a resolved configuration describes; with `dual`, every batch norm has an adversarial twin.
+    """The encoder of a resolved configuration; with `dual`, every batch norm has an adversarial twin.
 
     Raises ValueError for an unknown name (naming the nearest), a wrong head, or mean and std that do not fit the images'
     channels. First weights come from torch's global random state.

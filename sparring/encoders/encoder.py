@@ -35,8 +35,8 @@ class Normalize(nn.Module):
 class ContrastiveEncoder(nn.Module):
     """`encoder(x, domain) -> z` of unit length, `encoder.represent(x, domain) -> h`.
 
-    x: float pixels in [0, 1], [B, C, H, W], or views [V, B, C, H, W], which are encoded in one joint forward (batch norms
-    then see V B images) and come back as [V, B, D]. `domain` chooses the batch norm; "adv" needs `norms.convert` first.
+    x: float pixels in [0, 1], [B, C, H, W], or views [V, B, C, H, W], which are encoded in one joint forward (batch
+    norms then see V B images) and come back as [V, B, D]. `domain` chooses the batch norm; "adv" needs `norms.convert` first.
     `architecture` is the plain dict from which `build_encoder` makes this encoder again (empty for hand-made ones).
     """
 
@@ -80,7 +80,6 @@ class ContrastiveEncoder(nn.Module):
 
     def _backbone_features(self, x: Tensor) -> Tensor:
         if x.ndim not in (4, 5) or x.shape[-3] != len(self._std):
-            raise ValueError(
-                f"x has shape {list(x.shape)}; this encoder takes [B, {len(self._std)}, H, W] or [V, B, {len(self._std)}, H, W]"
-            )
+            image = f"{len(self._std)}, H, W]"
+            raise ValueError(f"x has shape {list(x.shape)}; this encoder takes [B, {image} or [V, B, {image}")
         return self.backbone(self.normalize(x.flatten(0, -4)))

@@ -1,7 +1,7 @@
 """ResNets for 32-pixel images (He et al. 2016).
 
-`cifar_resnet`: ResNet-18/34/50/101 with a 3x3 stem of stride 1 and no max-pooling, as CLAE, RoCL, ACL and SupCon use them
-on CIFAR; h has 512 (18, 34) or 2048 (50, 101) features. `ResNet20`: the CIFAR network of He et al., section 4.2, widths
+`cifar_resnet`: ResNet-18/34/50/101 with a 3x3 stem of stride 1 and no max-pooling, as CLAE, RoCL, ACL and SupCon use
+them on CIFAR; h has 512 (18, 34) or 2048 (50, 101) features. `ResNet20`: the CIFAR network of He et al., section 4.2, widths
 16-32-64, h of 64 features; its shortcuts are 1x1 convolutions with batch norm (option B).
 """
 

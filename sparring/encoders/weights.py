@@ -82,7 +82,8 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         loaded = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise ValueError(
-            f"{path} is refused: it holds more than tensors, and loading it could run code; save its state_dict as safetensors"
+            f"{path} is refused: it holds more than tensors, and loading it could run code; "
+            "save its state_dict as safetensors"
         ) from error
     except (RuntimeError, EOFError, ValueError) as error:
         raise ValueError(f"{path} is damaged or no weights file: {str(error).splitlines()[0]}") from error

@@ -13,7 +13,7 @@ Differs from:
   the adversarial ones twice on clean pixels, and `preset="official"` does so too;
 - with `preset="official"` over Plain the anchors are forwarded a second time for the adversarial term, as published
   (same embeddings, a third update of the clean statistics);
-- an attack that starts at a itself takes the constant side from its first forward, the same value for one forward less.
+- an attack that starts at a itself takes the constant side from its first forward: the same value, one forward less.
 
 Eq. 13 bounds the L2 norm but steps by the sign: the ball is Linf, and eps is in units of the normalised input, unclipped.
 One FGSM step from a itself carries no gradient of the positive pair (the cosine of a vector with itself is maximal);
@@ -23,7 +23,7 @@ an attack with a random start does.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 import torch
 from jaxtyping import Float
@@ -39,13 +39,12 @@ from sparring.types import Attack, Batch, Encoder, Images, Method, Objective, Te
 class Base(Method, Protocol):
     """A method over two views whose loss is a function of their embeddings."""
 
-    @property
-    def needs_labels(self) -> bool: ...
+    needs_labels: ClassVar[bool]
+    settings: ClassVar[Settings]
 
-    @property
-    def settings(self) -> Settings: ...
-
-    def loss(self, z_a: Tensor, z_b: Tensor, batch: Batch) -> Tensor: ...
+    def loss(self, z_a: Float[Tensor, "B D"], z_b: Float[Tensor, "B D"], batch: Batch) -> Float[Tensor, ""]:
+        """The base's loss between two views."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -68,6 +67,7 @@ class CLAE:
         return self.base.settings
 
     def __call__(self, encoder: Encoder, batch: Batch) -> Terms:
+        """L_aug and alpha L_adv of eq. 16."""
         a, b = batch.views
         a_adv = self.perturb(encoder, a, batch)
         z_a, z_b, z_adv = encoder(a), encoder(b), encoder(a_adv, domain="adv")
@@ -79,7 +79,9 @@ class CLAE:
 
     def perturb(self, encoder: Encoder, a: Images, batch: Batch) -> Images:
         """The adversarial view of `a`, eq. 15."""
-        attack = replace(self.attack, update_statistics=True) if self.preset == "official" else self.attack
+        attack: Any = self.attack
+        if self.preset == "official":
+            attack = replace(attack, update_statistics=True)
         return attack(self.objective(encoder, a, batch), a, std=encoder.std, generator=batch.generator)
 
     def objective(self, encoder: Encoder, a: Images, batch: Batch) -> Objective:

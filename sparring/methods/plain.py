@@ -36,6 +36,7 @@ class Plain:
     settings: ClassVar[Settings] = PLAIN_AND_UEL
 
     def __call__(self, encoder: Encoder, batch: Batch) -> Terms:
+        """Eq. 10 over the batch."""
         z_a, z_b = encoder(batch.views[0]), encoder(batch.views[1])
         return {"info_nce": self.loss(z_a, z_b, batch)}
 

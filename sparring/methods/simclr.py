@@ -38,6 +38,7 @@ class SimCLR:
     )
 
     def __call__(self, encoder: Encoder, batch: Batch) -> Terms:
+        """NT-Xent over the batch."""
         z_a, z_b = encoder(batch.views[0]), encoder(batch.views[1])
         return {"nt_xent": self.loss(z_a, z_b, batch)}
 

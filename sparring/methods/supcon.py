@@ -50,6 +50,7 @@ class SupCon:
     )
 
     def __call__(self, encoder: Encoder, batch: Batch) -> Terms:
+        """L_out over the batch."""
         z_a, z_b = encoder(batch.views[0]), encoder(batch.views[1])
         return {"supcon": self.loss(z_a, z_b, batch)}
 

@@ -38,6 +38,7 @@ class UEL:
     settings: ClassVar[Settings] = PLAIN_AND_UEL
 
     def __call__(self, encoder: Encoder, batch: Batch) -> Terms:
+        """The closed form above over the batch."""
         z_a, z_b = encoder(batch.views[0]), encoder(batch.views[1])
         return {"instance_discrimination": self.loss(z_a, z_b, batch)}
 

@@ -13,15 +13,13 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TypeVar, get_args
 
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm, _LazyNormBase
 
 from sparring.types import Domain
 
-DOMAINS: tuple[Domain, ...] = get_args(Domain)
-Module = TypeVar("Module", bound=nn.Module)
+DOMAINS: tuple[Domain, ...] = ("clean", "adv")
 
 
 class DualBatchNorm(nn.Module):
@@ -73,7 +71,7 @@ def has_domains(module: nn.Module) -> bool:
 
 def domain_of(module: nn.Module) -> Domain:
     """The domain in use; clean for a module without a second batch norm."""
-    found = {m.domain for m in duals_of(module)}
+    found: set[Domain] = {m.domain for m in duals_of(module)}
     if len(found) > 1:
         raise ValueError(f"the layers of {type(module).__name__} stand in different domains")
     return found.pop() if found else "clean"
@@ -89,7 +87,7 @@ def use_domain(module: nn.Module, domain: Domain) -> Iterator[None]:
         raise ValueError(
             f"{type(module).__name__} has no second batch norm: there is no domain 'adv' (see norms.convert)"
         )
-    before = [layer.domain for layer in layers]
+    before: list[Domain] = [layer.domain for layer in layers]
     try:
         for layer in layers:
             layer.domain = domain
@@ -99,7 +97,7 @@ def use_domain(module: nn.Module, domain: Domain) -> Iterator[None]:
             layer.domain = earlier
 
 
-def extract(module: Module, domain: Domain) -> nn.Module:
+def extract(module: nn.Module, domain: Domain) -> nn.Module:
     """A plain deep copy with only `domain`'s norms, under the state-dict keys that the module had before `convert`."""
     if domain not in DOMAINS:
         raise ValueError(f"domain is {domain!r}; it must be one of {', '.join(DOMAINS)}")

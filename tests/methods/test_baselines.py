@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-from tests.methods.networks import SmallEncoder
-from tests.reference import contrastive
 
 from sparring.methods import UEL, Plain, SimCLR, SupCon
 from sparring.types import Batch
+from tests.methods.networks import SmallEncoder
+from tests.reference import contrastive
 
 LABELS = torch.tensor([0, 1, 0, 2, 1, 3])
 

@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import pytest
 import torch
-from tests.methods.networks import SmallEncoder
-from tests.reference import contrastive
 
-from sparring.attacks import FGSM, PGD, RFGSM, Linf
+from sparring.attacks import PGD, RFGSM, Linf
 from sparring.methods import CLAE, UEL, Plain, SimCLR, SupCon
 from sparring.types import Batch
+from tests.methods.networks import SmallEncoder
+from tests.reference import contrastive
 
 BASES = [Plain(), UEL(), SimCLR()]
 IDS = ["plain", "uel", "simclr"]
