@@ -100,8 +100,9 @@ def _mean_over_anchors(
     _check(anchors, keys, pairs, temperature)
     dtype = torch.promote_types(torch.promote_types(anchors.dtype, keys.dtype), torch.float32)
     with torch.autocast(anchors.device.type, enabled=False):
-        a = F.normalize(anchors.to(dtype), dim=1) / temperature
         k = F.normalize(keys.to(dtype), dim=1)
+        # Rows that are both are converted once, so a bf16 gradient is the rounded sum, not a sum of rounded ones.
+        a = (k if anchors is keys else F.normalize(anchors.to(dtype), dim=1)) / temperature
         losses = []
         for start in range(0, len(a), BLOCK):
             block = slice(start, start + BLOCK)

@@ -1,0 +1,366 @@
+"""info_nce and instance_discrimination against the papers' loops, and what must hold for any embeddings."""
+
+from inspect import unwrap
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.testing import assert_close
+
+from sparring.losses import contrastive, info_nce, instance_discrimination
+from sparring.types import Pairs
+from tests.reference import contrastive as reference
+
+TOLERANCE = {torch.float32: 1e-6, torch.float64: 1e-10}
+DTYPES = pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
+
+
+def embeddings(*shape: int, dtype=torch.float64, seed: int = 0):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(*shape, dtype=torch.float64, generator=generator).to(dtype).requires_grad_()
+
+
+def two_views(images: int) -> Pairs:
+    """The pairs of NT-Xent over [view a; view b], written without the selectors."""
+    n = 2 * images
+    eye = torch.eye(n, dtype=torch.bool)
+    return Pairs(positive=eye.roll(images, dims=1), contrast=~eye)
+
+
+def random_pairs(n: int, m: int, seed: int = 0) -> Pairs:
+    """Any masks with positives among the competing keys; the last anchor has no positive."""
+    generator = torch.Generator().manual_seed(seed)
+    contrast = torch.rand(n, m, generator=generator) < 0.8
+    contrast[:, 0] = True
+    positive = contrast & (torch.rand(n, m, generator=generator) < 0.4)
+    positive[:, 0] = True
+    positive[-1] = False
+    return Pairs(positive, contrast)
+
+
+def value_and_gradients(loss, *inputs):
+    value = loss(*inputs)
+    return value.detach(), *torch.autograd.grad(value, inputs)
+
+
+def assert_equals_reference(loss, loop, inputs):
+    """Value and gradients with respect to every input, against the loop on the same numbers in float64."""
+    tolerance = TOLERANCE[inputs[0].dtype]
+    found = value_and_gradients(loss, *inputs)
+    expected = value_and_gradients(loop, *(x.detach().double().requires_grad_() for x in inputs))
+    assert all(x.dtype == inputs[0].dtype for x in found)
+    for x, y in zip(found, expected, strict=True):
+        assert_close(x.double(), y, rtol=tolerance, atol=tolerance)
+
+
+@DTYPES
+@pytest.mark.parametrize("temperature", [0.1, 0.5, 2.0])
+def test_plain_is_equation_10(dtype, temperature):
+    pairs = Pairs(torch.eye(6, dtype=torch.bool), torch.ones(6, 6, dtype=torch.bool))
+    assert_equals_reference(
+        lambda a, b: info_nce(a, b, pairs, temperature),
+        lambda a, b: reference.plain(a, b, temperature),
+        [embeddings(6, 5, dtype=dtype, seed=seed) for seed in (1, 2)],
+    )
+
+
+NT_XENT = [
+    reference.nt_xent_acl,
+    reference.nt_xent_clae,
+    reference.nt_xent_rocl,
+    reference.nt_xent_sup_contrast,
+]
+
+
+@DTYPES
+@pytest.mark.parametrize("published", NT_XENT)
+@pytest.mark.parametrize("temperature", [0.1, 0.5])
+def test_nt_xent_is_each_published_form(dtype, published, temperature):
+    """Facts anchor (b)."""
+    assert_equals_reference(
+        lambda a, b: info_nce(torch.cat([a, b]), torch.cat([a, b]), two_views(5), temperature),
+        lambda a, b: published(a, b, temperature),
+        [embeddings(5, 4, dtype=dtype, seed=seed) for seed in (1, 2)],
+    )
+
+
+@DTYPES
+@pytest.mark.parametrize("shape", [(5, 5), (4, 7), (7, 3)])
+def test_any_masks_are_the_sum_outside_the_log(dtype, shape):
+    n, m = shape
+    pairs = random_pairs(n, m)
+    assert_equals_reference(
+        lambda a, k: info_nce(a, k, pairs, 0.2),
+        lambda a, k: reference.sup_con_out(a, k, pairs.positive.tolist(), pairs.contrast.tolist(), 0.2),
+        [embeddings(n, 6, dtype=dtype, seed=1), embeddings(m, 6, dtype=dtype, seed=2)],
+    )
+
+
+@DTYPES
+@pytest.mark.parametrize("detach_keys", [True, False])
+@pytest.mark.parametrize("temperature", [0.1, 0.5])
+def test_uel_is_the_closed_form(dtype, detach_keys, temperature):
+    """Facts anchor (d)."""
+    assert_equals_reference(
+        lambda z: instance_discrimination(z, two_views(4), temperature, detach_keys=detach_keys),
+        lambda z: reference.uel(z, temperature, detach_keys),
+        [embeddings(8, 5, dtype=dtype)],
+    )
+
+
+@DTYPES
+def test_uel_of_any_masks_averages_positives_and_pushes_the_rest(dtype):
+    pairs = random_pairs(6, 6, seed=3)
+    assert_equals_reference(
+        lambda z: instance_discrimination(z, pairs, 0.3),
+        lambda z: reference.uel_masked(z, pairs.positive.tolist(), pairs.contrast.tolist(), 0.3),
+        [embeddings(6, 4, dtype=dtype)],
+    )
+
+
+def test_detached_keys_leave_only_the_anchors_gradient():
+    z = embeddings(8, 5)
+    full, detached = (
+        torch.autograd.grad(instance_discrimination(z, two_views(4), 0.1, detach_keys=keys), z)[0]
+        for keys in (False, True)
+    )
+    assert not torch.allclose(full, detached)
+
+
+def test_default_of_uel_is_detached_keys():
+    z = embeddings(8, 5)
+    (gradient,) = torch.autograd.grad(instance_discrimination(z, two_views(4), 0.1), z)
+    (loop,) = torch.autograd.grad(reference.uel(z, 0.1, detach_keys=True), z)
+    assert_close(gradient, loop, rtol=1e-10, atol=1e-10)
+
+
+def test_blocks_of_anchors_change_nothing(monkeypatch):
+    z, pairs = embeddings(11, 4), random_pairs(11, 11)
+    for loss in (
+        lambda z: info_nce(z, z, pairs, 0.1),
+        lambda z: instance_discrimination(z, pairs, 0.1, detach_keys=False),
+    ):
+        whole = value_and_gradients(loss, z)
+        with monkeypatch.context() as patch:
+            patch.setattr(contrastive, "BLOCK", 4)
+            blocks = value_and_gradients(loss, z)
+        for x, y in zip(whole, blocks, strict=True):
+            assert_close(x, y, rtol=1e-12, atol=1e-12)
+
+
+def test_first_and_second_derivatives_are_those_of_finite_differences():
+    a, k, pairs = embeddings(4, 3, seed=1), embeddings(5, 3, seed=2), random_pairs(4, 5)
+    assert torch.autograd.gradcheck(lambda a, k: info_nce(a, k, pairs, 0.5), (a, k))
+    assert torch.autograd.gradgradcheck(lambda a, k: info_nce(a, k, pairs, 0.5), (a, k))
+    z, square = embeddings(5, 3), random_pairs(5, 5)
+    assert torch.autograd.gradcheck(lambda z: instance_discrimination(z, square, 0.5, detach_keys=False), z)
+
+
+@pytest.mark.parametrize("images", [1, 3, 8])
+def test_identical_embeddings_give_log_of_the_number_of_keys(images):
+    """Uninformative embeddings: log(2B - 1) for NT-Xent, log B for Plain."""
+    z = torch.ones(2 * images, 4)
+    n = torch.tensor(2.0 * images)
+    assert_close(info_nce(z, z, two_views(images), 0.5), (n - 1).log())
+    plain = Pairs(torch.eye(images, dtype=torch.bool), torch.ones(images, images, dtype=torch.bool))
+    assert_close(info_nce(z[:images], z[images:], plain, 0.5), (n / 2).log())
+
+
+def test_plain_has_no_keys_of_the_anchors_own_view():
+    """Moving the anchors of other images changes NT-Xent of an anchor, not its Plain loss."""
+    a, b, moved = embeddings(4, 5, seed=1), embeddings(4, 5, seed=2), embeddings(4, 5, seed=3)
+    moved = torch.cat([a[:1], moved[1:]])
+    plain = Pairs(torch.eye(4, dtype=torch.bool)[:1], torch.ones(1, 4, dtype=torch.bool))
+    assert_close(info_nce(a[:1], b, plain, 0.1), info_nce(moved[:1], b, plain, 0.1), rtol=0, atol=0)
+    first = two_views(4)[:1, :]
+    before, after = (info_nce(x[:1], torch.cat([x, b]), first, 0.1) for x in (a, moved))
+    assert abs(before - after) > 1e-3
+    whole = Pairs(torch.eye(4, dtype=torch.bool), torch.ones(4, 4, dtype=torch.bool))
+    z = torch.cat([a, b])
+    assert abs(info_nce(a, b, whole, 0.1) - info_nce(z, z, two_views(4), 0.1)) > 1e-2
+
+
+LOSSES = pytest.mark.parametrize(
+    "loss",
+    [
+        lambda z, pairs, temperature: info_nce(z, z, pairs, temperature),
+        instance_discrimination,
+        lambda z, pairs, temperature: instance_discrimination(z, pairs, temperature, detach_keys=False),
+    ],
+    ids=["info_nce", "uel", "uel_keys_not_detached"],
+)
+
+
+@LOSSES
+def test_anchors_without_positives_contribute_zero_and_stay_in_the_mean(loss):
+    z, pairs = embeddings(8, 5), two_views(4)
+    lonely = Pairs(pairs.positive.clone(), pairs.contrast.clone())
+    lonely.positive[[1, 6]] = False
+    lonely.contrast[6] = False  # not even a denominator
+    others = torch.tensor([0, 2, 3, 4, 5, 7])
+    of_each = torch.stack([loss_of_one(loss, z, pairs, i) for i in others])
+    value, gradient = value_and_gradients(lambda z: loss(z, lonely, 0.1), z)
+    assert_close(value, of_each.sum() / 8, rtol=1e-12, atol=1e-12)
+    assert gradient.isfinite().all()
+
+
+def loss_of_one(loss, z, pairs: Pairs, anchor: int):
+    """Anchor's own part, from a loss in which only this anchor has positives."""
+    only = Pairs(torch.zeros_like(pairs.positive), pairs.contrast)
+    only.positive[anchor] = pairs.positive[anchor]
+    return loss(z, only, 0.1).detach() * len(z)
+
+
+@LOSSES
+def test_no_positives_at_all_is_zero_with_zero_gradient(loss):
+    z = embeddings(6, 4)
+    pairs = Pairs(torch.zeros(6, 6, dtype=torch.bool), ~torch.eye(6, dtype=torch.bool))
+    value, gradient = value_and_gradients(lambda z: loss(z, pairs, 0.1), z)
+    assert value == 0
+    assert not gradient.any()
+
+
+@LOSSES
+@settings(max_examples=25, deadline=None)
+@given(order=st.permutations(range(8)), seed=st.integers(0, 1000))
+def test_order_of_rows_does_not_matter(loss, order, seed):
+    z, pairs = embeddings(8, 4, seed=seed), random_pairs(8, 8, seed=seed)
+    shuffled = Pairs(pairs.positive[order][:, order], pairs.contrast[order][:, order])
+    value, gradient = value_and_gradients(lambda z: loss(z, pairs, 0.1), z)
+    moved = z.detach()[order].requires_grad_()
+    other_value, other_gradient = value_and_gradients(lambda z: loss(z, shuffled, 0.1), moved)
+    assert_close(other_value, value, rtol=1e-10, atol=1e-10)
+    assert_close(other_gradient, gradient[order], rtol=1e-9, atol=1e-9)
+
+
+@LOSSES
+def test_length_of_embeddings_does_not_matter(loss):
+    z, pairs = embeddings(8, 4), two_views(4)
+    scale = torch.logspace(-3, 3, 8, dtype=torch.float64)[:, None]
+    assert_close(loss(z * scale, pairs, 0.1), loss(z, pairs, 0.1), rtol=1e-10, atol=1e-10)
+
+
+class TestLowPrecision:
+    """Temperature 0.01: similarities run from -100 to 100, and exp(100) overflows float32."""
+
+    def test_bf16_embeddings_against_the_float64_loop(self):
+        z = embeddings(12, 16).to(torch.bfloat16).detach().requires_grad_()
+        exact = z.detach().double().requires_grad_()
+        nt_xent = value_and_gradients(lambda z: info_nce(z, z, two_views(6), 0.01), z)
+        loop = value_and_gradients(lambda z: reference.nt_xent_clae(z[:6], z[6:], 0.01), exact)
+        self.assert_close_to_loop(nt_xent, loop)
+        uel = value_and_gradients(lambda z: instance_discrimination(z, two_views(6), 0.01), z)
+        self.assert_close_to_loop(uel, value_and_gradients(lambda z: reference.uel(z, 0.01), exact))
+
+    def assert_close_to_loop(self, found, loop):
+        assert found[0].dtype == torch.float32
+        assert found[1].dtype == torch.bfloat16
+        assert_close(found[0].double(), loop[0], rtol=1e-6, atol=1e-6)
+        # The gradient is rounded once, to the dtype of the embeddings.
+        assert_close(found[1].double(), loop[1], rtol=2**-8, atol=1e-6)
+
+    @LOSSES
+    def test_autocast_changes_neither_value_nor_gradient(self, loss):
+        """Also when the backward pass runs under autocast, as an attack's does."""
+        z, pairs = embeddings(16, 8, dtype=torch.float32), two_views(8)
+        expected = value_and_gradients(lambda z: loss(z, pairs, 0.1), z)
+        with torch.autocast("cpu", torch.bfloat16):
+            found = value_and_gradients(lambda z: loss(z, pairs, 0.1), z)
+        for x, y in zip(found, expected, strict=True):
+            assert_close(x, y, rtol=0, atol=0)
+
+    @LOSSES
+    @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64], ids=str)
+    @pytest.mark.parametrize("kind", ["identical", "positives_identical", "negatives_nearest", "opposite", "zero"])
+    def test_nothing_becomes_nan(self, loss, dtype, kind):
+        z = {
+            "identical": torch.ones(8, 4),
+            "positives_identical": torch.eye(4).repeat(2, 1),
+            "negatives_nearest": torch.eye(4).repeat_interleave(2, dim=0),
+            "opposite": torch.ones(8, 4) * torch.tensor([1.0, -1, 1, -1, 1, -1, 1, -1])[:, None],
+            "zero": torch.zeros(8, 4),
+        }[kind]
+        z = z.to(dtype).requires_grad_()
+        value, gradient = value_and_gradients(lambda z: loss(z, two_views(4), 0.01), z)
+        assert value.isfinite()
+        assert gradient.isfinite().all()
+
+    @DTYPES
+    def test_a_pushed_key_with_probability_one(self, dtype):
+        """Row 0's nearest key is of another image: 1 - P = e^-100 and less, far below the rounding of P."""
+        z = torch.tensor([[1.0, 0, 0], [1, 1e-4, 0], [-1, 0, 1], [0, -1, 1]], dtype=dtype)
+        z.requires_grad_()
+        found = value_and_gradients(lambda z: instance_discrimination(z, two_views(2), 0.01), z)
+        expected = value_and_gradients(lambda z: reference.uel(z, 0.01), z.detach().double().requires_grad_())
+        assert found[0] > 50
+        for x, y in zip(found, expected, strict=True):
+            tolerance = {torch.float32: 1e-6, torch.float64: 1e-10}[dtype]
+            assert_close(x.double(), y, rtol=tolerance, atol=tolerance * 100)
+
+    def test_mixed_dtypes_meet_in_the_wider_one(self):
+        a, k = embeddings(4, 3, dtype=torch.float16), embeddings(4, 3)
+        pairs = random_pairs(4, 4)
+        assert info_nce(a, k, pairs, 0.1).dtype == torch.float64
+        assert info_nce(a, k.half(), pairs, 0.1).dtype == torch.float32
+
+
+class TestBadInput:
+    @pytest.mark.parametrize("temperature", [0.0, -0.5, float("nan"), float("inf")])
+    def test_temperature(self, temperature):
+        z = embeddings(4, 3)
+        for loss in (
+            lambda: info_nce(z, z, two_views(2), temperature),
+            lambda: instance_discrimination(z, two_views(2), temperature),
+        ):
+            with pytest.raises(
+                ValueError, match=rf"^temperature is {temperature}, but it must be positive and finite$"
+            ):
+                loss()
+
+    @pytest.mark.parametrize("shape", [(5, 4), (4, 5), (6, 6)])
+    def test_masks_of_another_shape(self, shape):
+        z, mask = embeddings(4, 3), torch.ones(shape, dtype=torch.bool)
+        with pytest.raises(
+            ValueError, match=r"^pairs.positive is torch.bool \[\d, \d\], but 4 anchors and 4 keys need"
+        ):
+            info_nce(z, z, Pairs(mask, mask), 0.1)
+        with pytest.raises(
+            ValueError, match=r"^pairs.positive is torch.bool \[\d, \d\], but 4 anchors and 4 keys need"
+        ):
+            instance_discrimination(z, Pairs(mask, mask), 0.1)
+
+    def test_masks_that_are_no_masks(self):
+        z, pairs = embeddings(4, 3), two_views(2)
+        object.__setattr__(pairs, "contrast", pairs.contrast.float())  # Pairs(...) itself is checked in the test run
+        with pytest.raises(
+            ValueError, match=r"^pairs.contrast is torch.float32 \[4, 4\], but .* need torch.bool \[4, 4\]$"
+        ):
+            info_nce(z, z, pairs, 0.1)
+
+    @pytest.mark.parametrize("shapes", [((4, 3), (4, 2)), ((4, 3, 1), (4, 3)), ((4,), (4,))])
+    def test_embeddings_that_do_not_fit(self, shapes):
+        a, k = (torch.ones(shape) for shape in shapes)
+        with pytest.raises(
+            ValueError, match=r"^anchors \[.*\] and keys \[.*\] must be \[N, D\] and \[M, D\] with the same D$"
+        ):
+            unwrap(info_nce)(a, k, two_views(2), 0.1)
+
+    def test_no_rows(self):
+        pairs = Pairs(torch.ones(0, 4, dtype=torch.bool), torch.ones(0, 4, dtype=torch.bool))
+        with pytest.raises(ValueError, match=r"^there are 0 anchors and 4 keys"):
+            info_nce(torch.ones(0, 3), torch.ones(4, 3), pairs, 0.1)
+
+
+@pytest.mark.gpu
+@LOSSES
+def test_no_synchronisation_with_the_device(loss):
+    z, pairs = embeddings(8, 4, dtype=torch.float32).detach().cuda().requires_grad_(), two_views(4)
+    pairs = Pairs(pairs.positive.cuda(), pairs.contrast.cuda())
+    loss(z, pairs, 0.1).backward()
+    torch.cuda.synchronize()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        loss(z, pairs, 0.1).backward()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
