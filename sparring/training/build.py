@@ -68,7 +68,8 @@ def build_attack(config: RunConfig) -> Any:
     """
     if not has_attack(config):
         raise ValueError(f"{config.method.name} has no attack: attack settings belong to clae")
-    default, given = CLAE().attack, config.attack
+    default: Any = CLAE().attack
+    given = config.attack
     threat, current = default.threat, type(default.threat)
     chosen = current if given.norm is None else THREATS[choose("attack.norm", given.norm, THREATS)]
     ball = {key: getattr(given, key) for key in ("eps", "space", "clip") if getattr(given, key) is not None}

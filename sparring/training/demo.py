@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -14,7 +15,7 @@ class Demo:
     views: str = "digits"
     epochs: int = 30
     batch_size: int = 128
-    optimizer: str = "adam"
+    optimizer: Literal["sgd", "adam", "lars"] = "adam"
     lr: float = 1e-3
     logistic_epochs: int = 200
 

@@ -138,8 +138,8 @@ class Loop(lightning.Callback):
             self.losses.append(loss)
             if still_uniform(self.losses, self.uniform):
                 self.display.say(
-                    f"warning: after {PATIENCE} epochs the loss ({loss:.4f}) is still within 1 % of {self.uniform:.4f}, "
-                    "its value when all embeddings are equal: nothing is learnt; try another optimizer.lr or temperature"
+                    f"warning: after {PATIENCE} epochs the loss ({loss:.4f}) is within 1 % of {self.uniform:.4f}, "
+                    "its value when all embeddings are equal: nothing is learnt; change optimizer.lr or temperature"
                 )
 
     def _asked_to_stop(self, module: ContrastiveModule) -> bool:

@@ -155,7 +155,7 @@ def _optimizer(config: RunConfig, settings: Any) -> None:
     if optimizer.warmup_epochs is None:
         # At most a tenth of a short run warms up, whatever the paper's long one does.
         paper = settings.warmup_epochs if optimizer.schedule == settings.schedule else 0
-        optimizer.warmup_epochs = min(paper, max(training.epochs, 0) // 10)
+        optimizer.warmup_epochs = min(paper, max(training.epochs or 0, 0) // 10)
 
 
 def _evaluation(config: RunConfig, base: Any) -> None:
