@@ -1,0 +1,35 @@
+"""Images and their views: data sets, batched augmentations, loaders."""
+
+from sparring.data.augment import (
+    Augmentation,
+    ColorJitter,
+    RandomGrayscale,
+    RandomHorizontalFlip,
+    RandomResizedCrop,
+    RandomRotation,
+    Resize,
+)
+from sparring.data.images import ImageSet, StreamedImages
+from sparring.data.loader import Batches
+from sparring.data.sets import about, data_names, load_images
+from sparring.data.views import Pipeline, make_views, pipeline, pipeline_names
+
+__all__ = [
+    "Augmentation",
+    "Batches",
+    "ColorJitter",
+    "ImageSet",
+    "Pipeline",
+    "RandomGrayscale",
+    "RandomHorizontalFlip",
+    "RandomResizedCrop",
+    "RandomRotation",
+    "Resize",
+    "StreamedImages",
+    "about",
+    "data_names",
+    "load_images",
+    "make_views",
+    "pipeline",
+    "pipeline_names",
+]

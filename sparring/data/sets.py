@@ -1,0 +1,124 @@
+"""The data sets by name: what each is, and how it is loaded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from sparring.config import DataConfig
+from sparring.data import folder
+from sparring.data.cifar import load_cifar
+from sparring.data.decode import Progress
+from sparring.data.fashion_mnist import load_fashion_mnist
+from sparring.data.images import ImageSet, balanced, resized
+from sparring.data.small import digits, textures
+from sparring.data.views import nearest
+
+
+@dataclass(frozen=True)
+class About:
+    """What is known of a data set before it is loaded."""
+
+    line: str
+    channels: int
+    image_size: int | None
+    """Side of the stored images; None: as the files have it."""
+
+
+ABOUT = {
+    "digits": About("scikit-learn's 1,797 handwritten digits, 8x8 (embedded, no download); brought to 16x16", 1, 16),
+    "cifar10": About("CIFAR-10: 60,000 colour photographs of 10 classes, 32x32", 3, 32),
+    "cifar100": About("CIFAR-100: 60,000 colour photographs of 100 classes, 32x32", 3, 32),
+    "fashion-mnist": About("Fashion-MNIST: 70,000 grayscale pictures of 10 kinds of clothing, 28x28", 1, 28),
+    "folder": About("any folder of images (JPEG, PNG, ...), one sub-folder a class or without labels", 3, None),
+    "synthetic": About("4 classes of striped textures, 16x16, made on the spot (for tests)", 3, 16),
+}
+
+
+def data_names() -> dict[str, str]:
+    """Every data set's name with one line about it."""
+    return {name: about.line for name, about in ABOUT.items()}
+
+
+def about(name: str) -> About:
+    """Channels and usual size of data set `name`; ValueError with the nearest name if there is none such."""
+    if name not in ABOUT:
+        raise ValueError(f"data.name: {name!r} is none of {', '.join(ABOUT)}{nearest(name, ABOUT)}")
+    return ABOUT[name]
+
+
+def load_images(config: DataConfig, *, seed: int, progress: Progress | None = None) -> tuple[ImageSet, ImageSet]:
+    """Training and evaluation images. `seed` decides held-out parts and subsets, nothing else.
+
+    `progress` is called with (done, total): files of a folder, bytes of a download. ValueError in one sentence when
+    something is missing, damaged or contradictory.
+    """
+    about(config.name)
+    for field in ("image_size", "train_images", "test_images"):
+        value = getattr(config, field)
+        if value is not None and value < 1:
+            raise ValueError(f"data.{field}: {value}; it must be at least 1")
+    if config.name == "folder":
+        return _load_folder(config, seed, progress)
+    size = config.image_size or ABOUT[config.name].image_size or 0
+    if config.name == "synthetic":
+        train, test = textures(size)
+    elif config.name == "digits":
+        train, test = digits(size, seed)
+    elif config.name == "fashion-mnist":
+        train, test = load_fashion_mnist(_root(config), download=config.download, progress=progress)
+    else:
+        train, test = load_cifar(config.name, _root(config), download=config.download, progress=progress)
+    train = _subset(train, config.train_images, seed, "train_images")
+    test = _subset(test, config.test_images, seed, "test_images")
+    return _resized(train, size), _resized(test, size)
+
+
+def _root(config: DataConfig) -> Path:
+    """The folder of a data set's files; left open, one of the user's own."""
+    return Path(config.root).expanduser() if config.root else Path.home() / ".cache" / "sparring" / config.name
+
+
+def _load_folder(config: DataConfig, seed: int, progress: Progress | None) -> tuple[ImageSet, ImageSet]:
+    if not config.root:
+        raise ValueError("data.root: the folder of images must be named")
+    listings = folder.list_folders(config.root, config.test_root, seed=seed, skip_unreadable=config.skip_unreadable)
+    limits = {"train_images": config.train_images, "test_images": config.test_images}
+    sets: list[ImageSet] = []
+    for (field, limit), listing in zip(limits.items(), listings, strict=True):
+        if limit is not None:
+            labels = torch.zeros(len(listing.files), dtype=torch.int64) if listing.labels is None else listing.labels
+            listing = listing.select(balanced(_enough(labels, limit, field), limit, seed, field))
+        sets.append(
+            folder.read(
+                listing,
+                f"folder:{Path(config.root).resolve().name}",
+                # Evaluation images are brought to the size of the training images.
+                image_size=config.image_size or (sets[0].image_size if sets else None),
+                stream={"auto": None, "memory": False, "stream": True}[config.loading],
+                workers=config.workers,
+                skip_unreadable=config.skip_unreadable,
+                progress=progress,
+            )
+        )
+    return sets[0], sets[1]
+
+
+def _subset(images: ImageSet, limit: int | None, seed: int, field: str) -> ImageSet:
+    if limit is None:
+        return images
+    assert images.labels is not None
+    return images.select(balanced(_enough(images.labels, limit, field), limit, seed, field))
+
+
+def _enough(labels: torch.Tensor, limit: int, field: str) -> torch.Tensor:
+    if limit > len(labels):
+        raise ValueError(f"data.{field}: {limit}, but there are only {len(labels)} images")
+    return labels
+
+
+def _resized(images: ImageSet, size: int) -> ImageSet:
+    assert isinstance(images.images, torch.Tensor)
+    return ImageSet(resized(images.images, size), images.labels, images.classes, images.name)

@@ -1,0 +1,139 @@
+"""Pipelines of augmentations that turn a batch of images into its two views, and the seeds that make views repeatable.
+
+Views are float in [0, 1], stacked view-major [2 B C H W], and not normalised: normalisation is the encoder's first
+layer.
+"""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Shaped
+from torch import Generator, Tensor
+
+from sparring.data.augment import (
+    Augmentation,
+    ColorJitter,
+    RandomGrayscale,
+    RandomHorizontalFlip,
+    RandomResizedCrop,
+    RandomRotation,
+    Resize,
+)
+
+VIEWS = 2
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """Augmentations in their order, and what they are for."""
+
+    line: str
+    operations: tuple[Augmentation, ...]
+
+    def __call__(
+        self, images: Shaped[Tensor, "B C H W"], generator: Generator, *, rank: int = 0, world_size: int = 1
+    ) -> Float[Tensor, "V B C S S"]:
+        """Two views of each image, every one with parameters of its own.
+
+        `images`: uint8, or float in [0, 1], on any device. `generator`: on the CPU; it alone decides, whatever the
+        device. `rank`, `world_size`: `images` are the rank-th of so many equal parts of a batch; parameters are drawn
+        for the whole batch, so that the parts together see the views that one process would see.
+        """
+        if generator.device.type != "cpu":
+            raise ValueError(
+                f"generator: views are drawn on the CPU so that every device sees the same; it is on {generator.device}"
+            )
+        n, rows = len(images), slice(rank * len(images), (rank + 1) * len(images))
+        x = images.to(torch.float32) / 255 if images.dtype == torch.uint8 else images
+        x, size = torch.cat([x] * VIEWS), (x.shape[-2], x.shape[-1])
+        for operation in self.operations:
+            drawn = operation.draw(VIEWS * world_size * n, size, generator)
+            x = operation.apply(x, *(p.unflatten(0, (VIEWS, -1))[:, rows].flatten(0, 1) for p in drawn))
+            size = (x.shape[-2], x.shape[-1])
+        return x.clamp_(0, 1).unflatten(0, (VIEWS, n))  # interpolation rounds
+
+
+def pipeline(name: str, image_size: int) -> Pipeline:
+    """The pipeline `name` (see `pipeline_names`) whose views have `image_size` pixels a side.
+
+    simclr, uel: chihhuiho/CLAE, SimCLR and Plain/UEL, operations in the published order. No blur. Differs from
+    chihhuiho/CLAE: values are not rounded to 8 bits between operations (there: PIL images), and normalisation is left
+    to the encoder.
+    """
+    if image_size < 1:
+        raise ValueError(f"image_size: {image_size}; a view has at least 1 pixel a side")
+    pipelines = {
+        "simclr": Pipeline(
+            "SimCLR at CIFAR size: crop (area 0.08-1), flip, strong colour jitter in 4 of 5, gray in 1 of 5",
+            (
+                RandomResizedCrop(image_size, scale=(0.08, 1.0)),
+                RandomHorizontalFlip(),
+                ColorJitter(0.8, 0.8, 0.8, 0.2, p=0.8),
+                RandomGrayscale(0.2),
+            ),
+        ),
+        "uel": Pipeline(
+            "Plain and UEL: crop (area 0.2-1), colour jitter always, gray in 1 of 5, flip",
+            (
+                RandomResizedCrop(image_size, scale=(0.2, 1.0)),
+                ColorJitter(0.4, 0.4, 0.4, 0.4),
+                RandomGrayscale(0.2),
+                RandomHorizontalFlip(),
+            ),
+        ),
+        "digits": Pipeline(
+            "characters and other shapes with a handedness: crop (area 0.5-1), rotation, brightness, contrast; no flip",
+            (
+                RandomRotation(15.0),
+                RandomResizedCrop(image_size, scale=(0.5, 1.0)),
+                ColorJitter(brightness=0.4, contrast=0.4),
+            ),
+        ),
+        "none": Pipeline("the image itself, twice", (Resize(image_size),)),
+    }
+    if name not in pipelines:
+        raise ValueError(f"views: {name!r} is none of {', '.join(pipelines)}{nearest(name, pipelines)}")
+    return pipelines[name]
+
+
+def pipeline_names() -> dict[str, str]:
+    """Every pipeline's name with one line about it."""
+    return {name: pipeline(name, 1).line for name in ("simclr", "uel", "digits", "none")}
+
+
+def make_views(
+    images: Shaped[Tensor, "B C H W"],
+    pipeline: Pipeline,
+    *,
+    seed: int,
+    epoch: int,
+    step: int,
+    rank: int = 0,
+    world_size: int = 1,
+) -> Float[Tensor, "V B C S S"]:
+    """The views of step `step` of epoch `epoch`: the same whenever they are asked for, so resuming needs no state.
+
+    In a data-parallel run `images` are process `rank`'s equal part of the batch and get the views that they would get
+    in one process.
+    """
+    return pipeline(images, seeded(seed, "views", epoch, step), rank=rank, world_size=world_size)
+
+
+def seeded(seed: int, purpose: str, *counters: int) -> Generator:
+    """A CPU generator that depends on nothing but these arguments; different arguments give independent streams."""
+    if seed < 0:
+        raise ValueError(f"seed: {seed}; a seed is 0 or more")
+    # The lengths and the purpose are entropy too: SeedSequence takes [1] and [1, 0] for the same.
+    entropy = [seed, len(counters), *counters, *purpose.encode()]
+    state = np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0]
+    return torch.Generator().manual_seed(int(state) & (2**63 - 1))
+
+
+def nearest(name: str, names: object) -> str:
+    """`; did you mean ...?` if one of the names is near, else nothing."""
+    near = difflib.get_close_matches(name, [str(n) for n in names], n=1)  # pyright: ignore[reportGeneralTypeIssues]
+    return f"; did you mean {near[0]!r}?" if near else ""
