@@ -20,7 +20,7 @@ MAY_IMPORT = {
     "encoders": {"norms"},
     "methods": {"losses", "pairs", "attacks", "norms", "encoders"},
     "evaluation": {"attacks", "encoders", "norms", "losses", "data"},
-    "training": {"methods", "encoders", "data", "evaluation", "attacks", "pairs", "norms", "reporting"},
+    "training": {"methods", "encoders", "data", "evaluation", "attacks", "pairs", "norms"},
     "reporting": {"analysis", "evaluation", "attacks"},
 }
 ROOMS = sorted(path.name for path in PACKAGE.iterdir() if path.is_dir() and path.name != "__pycache__")

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from sparring.config import RunConfig
-from sparring.data import ImageSet, data_names, pipeline_names
+from sparring.data import ImageSet, pipeline_names
 from sparring.encoders import check_name
 from sparring.training.build import choose
 
@@ -26,7 +26,6 @@ def above(field: str, value: float | None, bound: float) -> None:
 
 def check(config: RunConfig, needs_labels: bool) -> None:
     """Refuses a complete configuration that cannot be trained, without looking at the images."""
-    choose("data.name", config.data.name, data_names())
     choose("data.views", str(config.data.views), pipeline_names())
     _encoder(config)
     _training(config)
@@ -42,7 +41,6 @@ def _encoder(config: RunConfig) -> None:
     choose("encoder.head", str(encoder.head), ("linear", "mlp", "none"))
     if encoder.head != "none":
         at_least("encoder.dim", encoder.dim, 2)
-    at_least("data.image_size", config.data.image_size, 4)
     mean, std = encoder.mean or [], encoder.std or []
     if len(mean) != len(std):
         raise ValueError(f"encoder.mean and encoder.std must be equally long, not {len(mean)} and {len(std)}")

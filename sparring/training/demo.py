@@ -11,7 +11,6 @@ class Demo:
     """Settings that take the place of the paper's on data set `digits`; every one can be overruled."""
 
     encoder: str = "resnet20"
-    image_size: int = 16
     views: str = "digits"
     epochs: int = 30
     batch_size: int = 128

@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
-import torch
-from torch import Tensor, nn
-
 from sparring.config import RunConfig
-from sparring.data import ImageSet, load_images
-from sparring.evaluation import evaluate
-from sparring.reporting import collect, write_report
-from sparring.training.build import build_attack, build_method, has_attack
-from sparring.training.check import check_images, device_of
+from sparring.data import load_images
+from sparring.training.check import check_images
 from sparring.training.checkpoints import WEIGHTS, latest, load_state
 from sparring.training.fit import fit, new_encoder, weights_of
 from sparring.training.launch import is_first, launch, launched_by_others
 from sparring.training.resolve import needs_labels, resolve
 from sparring.training.resume import run_and_checkpoint
-from sparring.training.run_folder import create, save_config, write_json
-
-SHOWN = 512
-"""Test images that the report's figures are computed on."""
+from sparring.training.run_folder import create, save_config
 
 
 def train(config: RunConfig) -> Path:
@@ -34,6 +26,7 @@ def train(config: RunConfig) -> Path:
     """
     config = resolve(config)
     train_images, test_images = load_images(config.data, seed=config.training.seed)
+    config.data.image_size = train_images.image_size
     check_images(config, train_images, needs_labels(config))
     channels = train_images.channels
     run, checkpoint, state, weights = Path(config.out or ""), None, None, None
@@ -52,44 +45,8 @@ def train(config: RunConfig) -> Path:
     else:
         fit(run, config, encoder, train_images, state)
     if is_first():
-        finish(run, config, train_images, test_images)
+        from sparring.measure import measure  # what follows training stands above it
+
+        shutil.copyfile(latest(run) / WEIGHTS, run / WEIGHTS)
+        measure(run, config)
     return run
-
-
-def finish(run: Path, config: RunConfig, train_images: ImageSet, test_images: ImageSet) -> None:
-    """Evaluate the last checkpoint and write weights.safetensors, results.json and the report."""
-    device = device_of(config)
-    checkpoint = latest(run)
-    encoder = new_encoder(config, train_images.channels, weights=checkpoint / WEIGHTS)
-    (run / WEIGHTS).write_bytes((checkpoint / WEIGHTS).read_bytes())
-    classifiers: dict[str, nn.Linear] = {}
-    results = evaluate(
-        encoder.to(device),
-        train_images,
-        test_images,
-        config.evaluation,
-        device=device,
-        seed=config.training.seed,
-        classifiers=classifiers,
-    )
-    write_json(run / "results.json", results)
-    shown = test_images.select(torch.arange(min(len(test_images), SHOWN)))
-    collect(
-        run,
-        encoder,
-        build_method(config),
-        # A method without an adversary is shown CLAE's own.
-        build_attack(config if has_attack(config) else RunConfig()),
-        images=shown.images if isinstance(shown.images, Tensor) else torch.cat(list(shown.images)),
-        labels=shown.labels,
-        classes=shown.classes,
-        data=shown.name,
-        eps=config.evaluation.attack_eps,
-        classifier=classifiers.get("logistic"),
-        layer=config.evaluation.logistic_features,
-        domain=config.evaluation.domain,
-        batch_size=min(config.training.batch_size or SHOWN, SHOWN),
-        seed=config.training.seed,
-        device=device,
-    )
-    write_report(run)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,9 @@ from lightning.pytorch.strategies import DDPStrategy
 from torch import nn
 
 from sparring.config import RunConfig
-from sparring.data import ImageSet, pipeline
+from sparring.data import Batches, ImageSet, pipeline
 from sparring.encoders import ContrastiveEncoder, build_encoder, load_weights
 from sparring.training import checkpoints
-from sparring.training.batches import ShuffledBatches
 from sparring.training.build import build_method, has_attack
 from sparring.training.check import device_of
 from sparring.training.loop import Loop
@@ -105,16 +104,16 @@ def fit(
             resume=resume,
         )
         trainer.callbacks.append(loop)  # pyright: ignore[reportAttributeAccessIssue]
-        batches = ShuffledBatches(
+        batches = Batches(
             train,
-            batch_size=training.batch_size,
+            training.batch_size,
             seed=training.seed,
-            position=lambda: (module.epoch, start_step if module.current_epoch == 0 else 0),
             rank=trainer.global_rank,
             world_size=training.processes,
             device=trainer.strategy.root_device,
         )
-        trainer.fit(module, train_dataloaders=batches)
+        epochs = Epochs(batches, lambda: (module.epoch, start_step if module.current_epoch == 0 else 0))
+        trainer.fit(module, train_dataloaders=epochs)
     encoder.to("cpu")
 
 
@@ -136,6 +135,17 @@ def _trainer(config: RunConfig, run: Path, epochs: int) -> lightning.Trainer:
         use_distributed_sampler=False,
         inference_mode=False,
     )
+
+
+class Epochs:
+    """One epoch of `batches` an iteration, from where the run stands. It has no length: a resumed epoch is shorter."""
+
+    def __init__(self, batches: Batches, position: Callable[[], tuple[int, int]]) -> None:
+        self.batches, self.position = batches, position
+
+    def __iter__(self) -> Iterator[Any]:
+        self.batches.set_epoch(*self.position())
+        return iter(self.batches)
 
 
 @contextmanager

@@ -75,7 +75,7 @@ class ContrastiveModule(lightning.LightningModule):
             warmup_epochs=optimizer.warmup_epochs or 0,
         )
 
-    def training_step(self, batch: tuple[Tensor, Tensor | None], batch_index: int) -> Tensor:
+    def training_step(self, batch: tuple[Tensor, Tensor | None, Tensor], batch_index: int) -> Tensor:
         """The sum of the method's terms, times the number of processes (see gather.py)."""
         seed, epoch, step, rank = (
             self.config.training.seed,
@@ -86,7 +86,7 @@ class ContrastiveModule(lightning.LightningModule):
         for group in self.trainer.optimizers[0].param_groups:
             group["lr"] = self.rate(step)
         reseed_network(seed, epoch, step, rank)
-        images, labels = batch
+        images, labels, _ = batch
         place = images.device
         views = make_views(images, self.pipeline, seed=seed, epoch=epoch, step=step, rank=rank, world_size=processes())
         if self.config.training.channels_last:

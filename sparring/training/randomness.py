@@ -7,8 +7,8 @@ from typing import Literal
 import numpy as np
 import torch
 
-Purpose = Literal["order", "attack", "network", "weights", "probe"]
-PURPOSES: tuple[Purpose, ...] = ("order", "attack", "network", "weights", "probe")
+Purpose = Literal["attack", "network", "weights", "probe"]
+PURPOSES: tuple[Purpose, ...] = ("attack", "network", "weights", "probe")
 
 
 def derive(seed: int, purpose: Purpose, epoch: int = 0, step: int = 0, rank: int = 0) -> int:

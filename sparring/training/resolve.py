@@ -9,6 +9,7 @@ import copy
 from typing import Any
 
 from sparring.config import RunConfig
+from sparring.data import about
 from sparring.training.build import (
     METHODS,
     PAIRS,
@@ -20,7 +21,7 @@ from sparring.training.build import (
     options_of,
 )
 from sparring.training.check import check
-from sparring.training.defaults import data_defaults, normalisation
+from sparring.training.defaults import normalisation
 from sparring.training.demo import DIGITS
 from sparring.training.resume import resumed
 from sparring.training.run_folder import check_out
@@ -34,7 +35,7 @@ def resolve(config: RunConfig) -> RunConfig:
     """`config` with every None that a run depends on filled in from the method's `settings` and the data set.
 
     The embedded digits take the small settings of demo.py instead of the paper's. Only `encoder.hidden` (h's width),
-    the data's optional limits and folders, `out`, `resume` and `init_from` may stay None.
+    the data's folders, limits and (for image folders) size, `out`, `resume` and `init_from` may stay None.
     Raises ValueError with one sentence that names the field, its value and what is allowed.
     """
     config = copy.deepcopy(config)
@@ -113,8 +114,8 @@ def _attack(config: RunConfig) -> None:
 
 def _data(config: RunConfig, settings: Any) -> None:
     data, demo = config.data, config.data.name == "digits"
-    defaults = data_defaults(data.name)
-    data.image_size = data.image_size or (DIGITS.image_size if demo else defaults.image_size)
+    size = about(data.name).image_size
+    data.image_size = size if data.image_size is None else data.image_size
     data.views = data.views or (DIGITS.views if demo else settings.views)
 
 

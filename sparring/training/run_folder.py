@@ -8,16 +8,14 @@ import platform
 import shutil
 import subprocess
 import sys
-import types
-import typing
-from dataclasses import asdict, fields, is_dataclass, replace
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 
+from sparring import configuration
 from sparring.config import RunConfig
 
 PACKAGES = ("torch", "torchvision", "lightning", "numpy", "scikit-learn", "timm")
@@ -68,7 +66,7 @@ def create(config: RunConfig) -> Path:
 def save_config(config: RunConfig, path: Path) -> None:
     """Everything the run depends on; where it was written and what it continued does not belong to it."""
     rerunnable = replace(config, out=None, overwrite=False, resume=None)
-    path.write_text(yaml.safe_dump(asdict(rerunnable), sort_keys=False))
+    path.write_text(configuration.to_yaml(rerunnable))
 
 
 def load_config(run: Path) -> RunConfig:
@@ -76,29 +74,7 @@ def load_config(run: Path) -> RunConfig:
     path = Path(run) / "config.yaml"
     if not path.is_file():
         raise ValueError(f"{run} is no run folder: it holds no config.yaml")
-    try:
-        values = yaml.safe_load(path.read_text())
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path} is not valid YAML: {str(error).splitlines()[0]}") from None
-    return _construct(RunConfig, values, str(path))
-
-
-def _construct(cls: type, values: Any, place: str) -> Any:
-    hints = typing.get_type_hints(cls)
-    known = {field.name for field in fields(cls)}
-    if not isinstance(values, dict):
-        raise ValueError(f"{place} must be a mapping of {cls.__name__}'s fields, not {values!r}")
-    for key in values:
-        if key not in known:
-            raise ValueError(f"{place}: {key!r} is no field of {cls.__name__}")
-    return cls(
-        **{
-            key: _construct(hints[key], value, f"{place}: {key}")
-            if not isinstance(hints[key], types.UnionType) and is_dataclass(hints[key])
-            else value
-            for key, value in values.items()
-        }
-    )
+    return configuration.build(configuration.read_yaml(path))
 
 
 def environment(config: RunConfig) -> dict[str, Any]:
