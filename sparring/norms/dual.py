@@ -1,67 +1,92 @@
-"""A second batch norm for adversarial examples (AdvProp, Xie et al. 2020; CLAE, section 3.5), for any nn.Module.
+"""A second batch norm for adversarial examples, for any nn.Module.
 
-Clean and adversarial images have other statistics, so each domain gets scale, shift and running statistics of its own;
-every other weight is shared. Papers: CLAE supplement, section 1: all batch-norm layers, momentum 0.01 for the adversarial
-one (PyTorch's sense: a slower running mean) and the layer's own for the clean one.
+    y = gamma_d (x - mu_d) / sqrt(var_d + eps) + beta_d,   d = clean or adv
 
-Differs from: the published ResNets of CLAE leave out the stem's norm and give shortcuts the default momentum at
-ImageNet size; here every layer is treated alike, as the supplement says.
+Clean and adversarial images have different statistics, so each domain d has scale, shift and running statistics of its
+own; every other weight is shared. State-dict keys: `layer.weight` becomes `layer.clean.weight` and `layer.adv.weight`,
+and so on for bias, running_mean, running_var and num_batches_tracked.
+
+Paper: AdvProp (Xie et al. 2020); CLAE, section 3.5 and supplement, section 1: all batch-norm layers, momentum 0.01 in
+       PyTorch's sense (a slower running mean) for the adversarial one, the layer's own (0.1) for the clean one.
+Code:  chihhuiho/CLAE, SimCLR/modules/resnet_BN.py and Plain/models/resnet_cifar.py.
+Differs from: the published ResNets at ImageNet size discard the stem's norm and leave the shortcuts' adversarial ones at
+momentum 0.1; those of Plain and UEL ignore the momentum asked for beyond ResNet-18. Here every layer is treated alike.
+
+Activation checkpointing repeats a forward during the backward: call backward inside the same `use_domain` block then.
 """
 
 from __future__ import annotations
 
 import copy
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any, get_args
 
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm, _LazyNormBase
 
 from sparring.types import Domain
 
-DOMAINS: tuple[Domain, ...] = ("clean", "adv")
+DOMAINS: tuple[Domain, ...] = get_args(Domain)
+log = logging.getLogger(__name__)
 
 
 class DualBatchNorm(nn.Module):
-    """Two batch norms in the place of one: `clean` and `adv`, which share no tensor. `domain` says which one is used."""
+    """Two batch norms in the place of one: `clean`, the layer that was there, and `adv`, a deep copy of it.
 
-    def __init__(self, norm: _BatchNorm, adv_momentum: float | None = 0.01):
+    The two share no tensor. Both take part in `train()`, `eval()`, `to()` and the state dict like any submodule; `domain`
+    says which one a forward uses. `adv_momentum` None is PyTorch's cumulative average, as in nn.BatchNorm2d.
+    """
+
+    def __init__(self, norm: _BatchNorm, adv_momentum: float | None = 0.01, *, memo: dict[int, Any] | None = None):
         super().__init__()
         self.clean = norm
-        self.adv = copy.deepcopy(norm)
+        self.adv = copy.deepcopy(norm, memo)
         self.adv.momentum = adv_momentum
         self.domain: Domain = "clean"
         self.training = norm.training
 
     def forward(self, x: Tensor) -> Tensor:
-        """The norm of the current domain."""
+        """The norm of the current domain, on whatever shape that norm takes."""
         return self.adv(x) if self.domain == "adv" else self.clean(x)
 
+    def extra_repr(self) -> str:
+        """The domain in use."""
+        return f"domain={self.domain}"
 
-def convert(module: nn.Module, adv_momentum: float = 0.01) -> nn.Module:
-    """Give every batch norm of `module` a twin for adversarial examples; a norm shared by two places stays shared."""
+
+def convert(module: nn.Module, adv_momentum: float | None = 0.01) -> nn.Module:
+    """Every batch norm of `module` (1d, 2d, 3d, Sync, and subclasses) becomes a `DualBatchNorm`; returns the result.
+
+    Done in place, unless `module` is a batch norm itself. The adversarial norm starts from the clean one's weights and
+    statistics and keeps its mode, its frozen parameters, device and dtype. A norm that stands in two places, or a
+    parameter that two norms share, stays shared within each domain. The parameters that the module had are the same
+    objects afterwards (an optimiser that holds them goes on); those of `adv` are new to it. Load a plain state dict
+    before converting. How many layers were changed is logged.
+
+    Raises ValueError, before anything is changed, if there is no batch norm, if there are two already, for a lazy one
+    (its shape is unknown until a first forward), and for a momentum outside (0, 1].
+    """
+    kind = type(module).__name__
+    if adv_momentum is not None and not 0 < adv_momentum <= 1:
+        raise ValueError(f"adv_momentum is {adv_momentum}; it must lie in (0, 1], such as 0.01, or be None")
     if has_domains(module):
-        raise ValueError(f"{type(module).__name__} has two batch norms already; convert it once")
-    if not 0 < adv_momentum <= 1:
-        raise ValueError(f"adv_momentum is {adv_momentum}; it must lie in (0, 1], such as 0.01")
-    norms = {m for m in module.modules() if isinstance(m, _BatchNorm)}
+        raise ValueError(f"{kind} has two batch norms already; it can be converted only once")
+    norms = [part for part in module.modules() if isinstance(part, _BatchNorm)]
     if not norms:
-        raise ValueError(f"{type(module).__name__} has no batch norm to give a twin")
-    if any(isinstance(m, _LazyNormBase) for m in norms):
-        raise ValueError(f"{type(module).__name__} has a lazy batch norm; run one forward before converting it")
-    duals = {norm: DualBatchNorm(norm, adv_momentum) for norm in norms}
-    if isinstance(module, _BatchNorm):
-        return duals[module]
-    for parent in [m for m in module.modules() if not isinstance(m, DualBatchNorm)]:
-        for name, child in parent._modules.items():
-            if isinstance(child, _BatchNorm) and child in duals:
-                parent._modules[name] = duals[child]
-    return module
+        raise ValueError(f"{kind} has no batch norm that could get a twin for adversarial examples")
+    if any(isinstance(norm, _LazyNormBase) for norm in norms):
+        raise ValueError(f"{kind} has a lazy batch norm whose shape is unknown; run one forward before converting it")
+    copied: dict[int, Any] = {}
+    duals: dict[nn.Module, nn.Module] = {norm: DualBatchNorm(norm, adv_momentum, memo=copied) for norm in norms}
+    log.info("%d batch norms of %s have a twin for adversarial examples now", len(norms), kind)
+    return _exchange(module, duals)
 
 
 def duals_of(module: nn.Module) -> list[DualBatchNorm]:
-    """Every dual layer of a module."""
-    return [m for m in module.modules() if isinstance(m, DualBatchNorm)]
+    """Every dual layer of a module, each once."""
+    return [part for part in module.modules() if isinstance(part, DualBatchNorm)]
 
 
 def has_domains(module: nn.Module) -> bool:
@@ -70,8 +95,8 @@ def has_domains(module: nn.Module) -> bool:
 
 
 def domain_of(module: nn.Module) -> Domain:
-    """The domain in use; clean for a module without a second batch norm."""
-    found: set[Domain] = {m.domain for m in duals_of(module)}
+    """The domain in use; clean for a module without a second batch norm. ValueError if its layers differ."""
+    found: set[Domain] = {layer.domain for layer in duals_of(module)}
     if len(found) > 1:
         raise ValueError(f"the layers of {type(module).__name__} stand in different domains")
     return found.pop() if found else "clean"
@@ -79,14 +104,12 @@ def domain_of(module: nn.Module) -> Domain:
 
 @contextmanager
 def use_domain(module: nn.Module, domain: Domain) -> Iterator[None]:
-    """Use one domain's norms in a block of code; every layer gets its own domain back, also when an exception passes."""
-    if domain not in DOMAINS:
-        raise ValueError(f"domain is {domain!r}; it must be one of {', '.join(DOMAINS)}")
-    layers = duals_of(module)
-    if domain == "adv" and not layers:
-        raise ValueError(
-            f"{type(module).__name__} has no second batch norm: there is no domain 'adv' (see norms.convert)"
-        )
+    """Use one domain's norms in a block of code; every layer gets its own domain back, also when an exception passes.
+
+    Blocks may be nested. Raises ValueError for an unknown domain, and for "adv" if there is no second batch norm;
+    "clean" suits every module.
+    """
+    layers = _layers(module, domain)
     before: list[Domain] = [layer.domain for layer in layers]
     try:
         for layer in layers:
@@ -98,16 +121,34 @@ def use_domain(module: nn.Module, domain: Domain) -> Iterator[None]:
 
 
 def extract(module: nn.Module, domain: Domain) -> nn.Module:
-    """A plain deep copy with only `domain`'s norms, under the state-dict keys that the module had before `convert`."""
+    """A plain deep copy with only `domain`'s norms: the classes and state-dict keys that it had before `convert`.
+
+    Modes and frozen parameters are kept, and so is the domain's momentum. Raises ValueError as `use_domain` does.
+    """
+    _layers(module, domain)
+    plain = copy.deepcopy(module)
+    return _exchange(plain, {dual: getattr(dual, domain) for dual in duals_of(plain)})
+
+
+def _layers(module: nn.Module, domain: str) -> list[DualBatchNorm]:
+    """The dual layers in which `domain` can be chosen."""
     if domain not in DOMAINS:
         raise ValueError(f"domain is {domain!r}; it must be one of {', '.join(DOMAINS)}")
-    plain: nn.Module = copy.deepcopy(module)
-    if isinstance(plain, DualBatchNorm):
-        return getattr(plain, domain)
-    for parent in list(plain.modules()):
-        if isinstance(parent, DualBatchNorm):
-            continue
+    layers = duals_of(module)
+    if domain == "adv" and not layers:
+        raise ValueError(
+            f"{type(module).__name__} has one batch norm a layer (or none): there is no domain 'adv' before norms.convert"
+        )
+    return layers
+
+
+def _exchange(module: nn.Module, substitutes: dict[nn.Module, nn.Module]) -> nn.Module:
+    """`module` with some of its parts exchanged wherever they stand."""
+    if module in substitutes:
+        return substitutes[module]
+    new = set(substitutes.values())
+    for parent in [part for part in module.modules() if part not in substitutes and part not in new]:
         for name, child in parent._modules.items():
-            if isinstance(child, DualBatchNorm):
-                parent._modules[name] = getattr(child, domain)
-    return plain
+            if child in substitutes:
+                parent._modules[name] = substitutes[child]
+    return module
