@@ -182,9 +182,7 @@ class PGD(GradientAttack):
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise ValueError(f"PGD: {name} is {value!r}; it must be a whole number of at least 1.")
         if self.restarts > 1 and not self.random_start:
-            raise ValueError(
-                f"PGD: {self.restarts} restarts without random_start would all be the same; set restarts=1."
-            )
+            raise ValueError(f"PGD: {self.restarts} restarts need random_start; they would all be the same.")
 
     @property
     def step_lengths(self) -> tuple[float, ...]:

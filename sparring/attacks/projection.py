@@ -9,7 +9,7 @@ coordinate may go in the direction of v (at most a), what remains is one multipl
     p = 1:    |d|_i = min(max(a_i - t, 0), c_i),     t >= 0 smallest such that ||d||_1 <= r
 
 Both multipliers are found on their sorted breakpoints and then solved in closed form on their segment, in float64.
-Simplex case without a box: Duchi et al. 2008; with a box, L1: Croce & Hein 2021 (arXiv 2103.01208, section 2).
+Simplex case without a box: Duchi et al. 2008; with a box, L1: Croce & Hein 2021 (arXiv 2103.01208).
 """
 
 from __future__ import annotations

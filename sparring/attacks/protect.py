@@ -7,7 +7,6 @@ from contextlib import ExitStack, contextmanager
 
 import torch
 from torch import Tensor, nn
-from torch._dynamo.eval_frame import OptimizedModule
 
 
 @contextmanager
@@ -90,4 +89,4 @@ def replace_call(call) -> None:
 
 def is_compiled(module: nn.Module) -> bool:
     """Whether torch.compile(module) or module.compile() made this module's forward."""
-    return isinstance(module, OptimizedModule) or module._compiled_call_impl is not None
+    return "_orig_mod" in module._modules or module._compiled_call_impl is not None

@@ -17,7 +17,7 @@ OVERSHOOT = 1e-4
 
 
 class Region:
-    """The ball (and, if the threat clips, the box [0, 1]) around images x [B, ..., C, H, W], any float dtype and layout.
+    """The ball (and, if the threat clips, the box [0, 1]) around images x [B, ..., C, H, W] of any float dtype.
 
     A perturbation delta has the shape of x, is float32 or better, and is measured in pixels or, in normalised space, in
     multiples of `std` per channel (third axis from the end, so video [B, T, C, H, W] works too).

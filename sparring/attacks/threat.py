@@ -112,7 +112,7 @@ class L1(Threat):
     """sum_i |delta_i| <= eps, image by image. A step moves the `sparsity` fraction of coordinates with largest slope.
 
     The steepest ascent in L1 moves one coordinate; SLIDE (Tramer & Boneh 2019, "Adversarial Training and Robustness for
-    Multiple Perturbations", section 4.2) moves the top quantile by equal amounts, at least one coordinate.
+    Multiple Perturbations") moves the top quantile by equal amounts, at least one coordinate.
     Differs from: coordinates which the gradient pushes out of the box are passed over in favour of the next largest,
     as the step could not move them; exactly ceil(sparsity * d) coordinates are moved, also when gradients tie.
     """
