@@ -16,7 +16,7 @@ Measure = Callable[[int, Tensor, Tensor], float]
 
 def against_eps(
     batches: Sequence[Tensor],
-    eps: Sequence[float],
+    eps: Sequence[float | int],
     perturbations: Mapping[str, Callable[[float], Perturbation]],
     measures: Mapping[str, Measure],
 ) -> dict[str, dict[str, Float[np.ndarray, "E B"]]]:

@@ -41,7 +41,7 @@ def _no_analysis() -> str:
 
 def examples(run: RunFolder) -> list[str]:
     """Images, their adversarial copies, and the amplified difference (CLAE, Fig. 2)."""
-    if not {"original", "adversarial"} <= run.arrays.keys():
+    if not run.arrays:
         return [_no_analysis()]
     original, adversarial = run.arrays["original"], run.arrays["adversarial"]
     difference = adversarial - original
@@ -111,7 +111,7 @@ def perturbations(run: RunFolder) -> list[str]:
                 error = (values - values[:1]).std(axis=1, ddof=1) / np.sqrt(batches)
                 low, high = (mean - error).tolist(), (mean + error).tolist()
             series.append(Series(kind, eps, mean.tolist(), kind, low, high))
-        drawing = lines(series, x=f"eps, {_unit(run)}", y=unit, title=title, percent=measure == "accuracy")
+        drawing = lines(series, x=f"eps, {_unit(run)}", y=unit, title=title, percent=measure == "accuracy", narrow=True)
         caption = words.format(classifier=run.analysis.get("classifier"))
         drawn.append((drawing, f"{caption}; {about}{band}."))
     parts = [figures(drawn, columns=3)]

@@ -101,7 +101,7 @@ def collect(
     labels: Int[Tensor, " n"] | None,
     classes: Sequence[str],
     data: str,
-    eps: Sequence[float],
+    eps: Sequence[float | int],
     classifier: nn.Module | None = None,
     layer: Layer = "h",
     domain: Domain = "clean",

@@ -40,8 +40,8 @@ class Series:
     """One line: where, how high, in which role's colour, with a band from low to high if there is one."""
 
     name: str
-    x: Sequence[float]
-    y: Sequence[float]
+    x: Sequence[float | int]
+    y: Sequence[float | int]
     color: str
     low: Sequence[float] | None = None
     high: Sequence[float] | None = None
@@ -49,9 +49,16 @@ class Series:
 
 
 def lines(
-    series: Sequence[Series], *, x: str, y: str, title: str, integer_x: bool = False, percent: bool = False
+    series: Sequence[Series],
+    *,
+    x: str,
+    y: str,
+    title: str,
+    integer_x: bool = False,
+    percent: bool = False,
+    narrow: bool = False,
 ) -> str:
-    """Lines over a common axis, as SVG."""
+    """Lines over a common axis, as SVG; `narrow` figures stand three beside each other."""
     from matplotlib.ticker import MaxNLocator
 
     def draw(axes: Axes) -> None:
@@ -80,7 +87,7 @@ def lines(
         if len(series) > 1:
             axes.legend(frameon=False, loc="best")
 
-    return _svg(draw, title)
+    return _svg(draw, title, width=3.7 if narrow else 5.0)
 
 
 def channels(clean: Float[np.ndarray, " n"], adv: Float[np.ndarray, " n"], *, y: str, title: str) -> str:
@@ -114,7 +121,7 @@ def png(image: Float[np.ndarray, "C H W"], alt: str) -> str:
     return f'<img src="data:image/png;base64,{code}" alt="{html.escape(alt)}" {size}>'
 
 
-def _svg(draw: Callable[[Axes], None], title: str) -> str:
+def _svg(draw: Callable[[Axes], None], title: str, width: float = 5.0) -> str:
     """Draw on one pair of axes and return SVG that scales with the page and takes its colours."""
     import matplotlib
     from matplotlib.backends.backend_svg import FigureCanvasSVG
@@ -145,7 +152,7 @@ def _svg(draw: Callable[[Axes], None], title: str) -> str:
     }
     buffer = io.StringIO()
     with matplotlib.rc_context(settings):
-        figure = Figure(figsize=(5.0, 3.3), layout="constrained")
+        figure = Figure(figsize=(width, 3.3), layout="constrained")
         FigureCanvasSVG(figure)
         axes = figure.subplots()
         draw(axes)

@@ -42,10 +42,12 @@ def read_run(path: Path) -> RunFolder:
     config = yaml.safe_load(text)
     if not isinstance(config, dict):
         raise ValueError(f"{path / 'config.yaml'} holds no configuration")
-    arrays: dict[str, np.ndarray] = {}
-    if (path / "analysis.npz").is_file():
+    analysis, arrays = _json(path / "analysis.json"), {}
+    if analysis and (path / "analysis.npz").is_file():
         with np.load(path / "analysis.npz", allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
+    else:
+        analysis = {}  # the two are written together: one without the other is of another run, or cut off
     return RunFolder(
         path=path,
         config=config,
@@ -53,7 +55,7 @@ def read_run(path: Path) -> RunFolder:
         environment=_json(path / "environment.json"),
         metrics=_lines(path / "metrics.jsonl"),
         results=_json(path / "results.json"),
-        analysis=_json(path / "analysis.json"),
+        analysis=analysis,
         arrays=arrays,
     )
 

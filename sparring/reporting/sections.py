@@ -98,7 +98,6 @@ def results(run: RunFolder) -> list[str]:
                     "images train / test",
                     "data",
                     "seed",
-                    "measured with",
                 ],
                 rows,
                 numbers=(1, 2, 3),

@@ -6,9 +6,10 @@ import json
 import math
 from collections.abc import Iterable
 from pathlib import Path
+from statistics import fmean, stdev
 from typing import Any
 
-from sparring.evaluation import mean_interval, paired_difference
+from sparring.evaluation import paired_difference
 
 SCHEMA = 1
 NEEDED = ("schema", "experiment", "row", "seed", "data", "budget", "config", "results", "environment")
@@ -19,7 +20,7 @@ Key = tuple[str, str, str, str]
 
 
 def read_results(paths: Iterable[Path]) -> list[dict[str, Any]]:
-    """The result files, in the order of their names. Raises ValueError for a file that is none, naming what it lacks."""
+    """The result files, in the order of their names. Raises ValueError for a file that is none."""
     read = []
     for path in sorted(map(Path, paths)):
         try:
@@ -38,10 +39,11 @@ def read_results(paths: Iterable[Path]) -> list[dict[str, Any]]:
 def results_table(paths: Iterable[Path]) -> str:
     """Markdown: for each experiment a table of rows with mean and standard deviation over seeds, and the differences.
 
-    A figure reads `mean ± standard deviation (n seeds)` in percent. Every row is compared with the first row of its
+    Every row is compared with the first row of its
     table, seed by seed: mean difference in points with its 95 % t interval, and whether that excludes zero.
-    Rows keep the order in which their first file comes, see `read_results`. Raises ValueError for no files, and for two
-    files of one row and seed.
+    Rows come in the order of their files' names, those without an adversary first, so that a baseline is the first row.
+    Raises ValueError for no files, for two files of one row and seed, and for figures of different protocols in one
+    column.
     """
     groups: dict[Key, list[dict[str, Any]]] = {}
     for result in read_results(paths):
@@ -64,32 +66,29 @@ def hardware(environment: dict[str, Any]) -> str:
 def _table(key: Key, results: list[dict[str, Any]]) -> str:
     experiment, data, budget, machine = key
     rows: dict[str, dict[int, dict[str, Any]]] = {}
-    for result in sorted(results, key=lambda result: result.get("order", 0)):
+    for result in sorted(results, key=lambda result: result["config"]["method"]["base"] is not None):
         runs = rows.setdefault(result["row"], {})
         if result["seed"] in runs:
             raise ValueError(f"{experiment}: two results of row {result['row']!r}, seed {result['seed']}")
         runs[result["seed"]] = result["results"]
-    measured = [
-        (name, entry["protocol"])
-        for name, entry in results[0]["results"].items()
-        if isinstance(entry, dict) and "accuracy" in entry
-    ]
+    entries = [item for result in results for item in result["results"].items()]
+    measured = list(dict.fromkeys(name for name, entry in entries if isinstance(entry, dict) and "accuracy" in entry))
     first = next(iter(rows))
     lines = [
-        f"**{experiment}** on `{data}`, budget {budget}, {machine}; accuracy in percent, mean ± standard deviation over n "
-        "training seeds.",
+        f"**{experiment}** on `{data}`, budget {budget}, {machine}; accuracy in percent, mean ± standard deviation "
+        "over n training seeds.",
         "",
-        "| row | n | " + " | ".join(f"{name} ({_sizes(results, name)})" for name, _ in measured) + " |",
+        "| row | n | " + " | ".join(f"{name} ({_sizes(results, name)})" for name in measured) + " |",
         "|---|---|" + "---|" * len(measured),
     ]
     for row, runs in rows.items():
-        cells = [_mean(_accuracies(runs, name)) for name, _ in measured]
+        cells = [_mean(_accuracies(runs, name)) for name in measured]
         lines.append(f"| {row} | {len(runs)} | " + " | ".join(cells) + " |")
     if len(rows) > 1:
         lines += ["", f"Difference from {first}, seed by seed, in points with its 95 % t interval:", ""]
         for row, runs in list(rows.items())[1:]:
             words = [
-                f"{name} {_difference(_accuracies(runs, name), _accuracies(rows[first], name))}" for name, _ in measured
+                f"{name} {_difference(_accuracies(runs, name), _accuracies(rows[first], name))}" for name in measured
             ]
             lines.append(f"- {row}: " + "; ".join(words))
     return "\n".join(lines)
@@ -115,11 +114,8 @@ def _mean(values: dict[int, float]) -> str:
     if not values:
         return "not measured"
     numbers = list(values.values())
-    mean, low, high = mean_interval(numbers)
-    if len(numbers) == 1:
-        return f"{100 * mean:.2f}"
-    spread = math.sqrt(sum((value - mean) ** 2 for value in numbers) / (len(numbers) - 1))
-    return f"{100 * mean:.2f} ± {100 * spread:.2f}"
+    spread = f" ± {100 * stdev(numbers):.2f}" if len(numbers) > 1 else ""
+    return f"{100 * fmean(numbers):.2f}{spread}"
 
 
 def _difference(row: dict[int, float], other: dict[int, float]) -> str:
