@@ -11,7 +11,7 @@ from sparring.data.augment import (
 )
 from sparring.data.images import ImageSet, StreamedImages
 from sparring.data.loader import Batches
-from sparring.data.sets import about, data_names, load_images
+from sparring.data.sets import about, data_folder, data_names, load_images
 from sparring.data.views import Pipeline, make_views, pipeline, pipeline_names
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "Resize",
     "StreamedImages",
     "about",
+    "data_folder",
     "data_names",
     "load_images",
     "make_views",

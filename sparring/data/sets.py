@@ -68,15 +68,15 @@ def load_images(config: DataConfig, *, seed: int, progress: Progress | None = No
     elif config.name == "digits":
         train, test = digits(size, seed)
     elif config.name == "fashion-mnist":
-        train, test = load_fashion_mnist(_root(config), download=config.download, progress=progress)
+        train, test = load_fashion_mnist(data_folder(config), download=config.download, progress=progress)
     else:
-        train, test = load_cifar(config.name, _root(config), download=config.download, progress=progress)
+        train, test = load_cifar(config.name, data_folder(config), download=config.download, progress=progress)
     train = _subset(train, config.train_images, seed, "train_images")
     test = _subset(test, config.test_images, seed, "test_images")
     return _resized(train, size), _resized(test, size)
 
 
-def _root(config: DataConfig) -> Path:
+def data_folder(config: DataConfig) -> Path:
     """The folder of a data set's files; left open, one of the user's own."""
     return Path(config.root).expanduser() if config.root else Path.home() / ".cache" / "sparring" / config.name
 

@@ -1,0 +1,295 @@
+"""The command line: `sparring train`, `evaluate`, `report`, `list`, `doctor`.
+
+What a user got wrong is one sentence on stderr and exit code 2, and nothing is written; what went wrong while running is
+one sentence and exit code 1; an interrupted run exits with 130. SPARRING_DEBUG=1 or --debug shows where it happened.
+Rooms that need torch are imported by the verb that uses them: help and the checks of flags and files do not.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import textwrap
+import traceback
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from sparring import __version__, configuration
+from sparring.config import RunConfig
+from sparring.flags import WIDTH, read_words, settings_help
+from sparring.listing import KINDS, methods
+
+TRAIN = """\
+usage: sparring train [METHOD] [--config FILE] [--SETTING VALUE ...]
+
+Train METHOD (default clae), evaluate it, and leave a report in a run folder.
+
+  METHOD              plain, uel, simclr, supcon or clae; the same as --method.name
+  --config FILE       settings from a YAML file, such as a run's config.yaml; flags go on top of it
+  --print-config      print the complete configuration that would run, and run nothing
+  --debug             show where an error happened
+
+Settings, by their full or short name. In brackets: the default; `not set` is the method's own, which --print-config shows.
+"""
+
+EVALUATE = """\
+usage: sparring evaluate RUN [--protocol NAMES] [--SETTING VALUE ...]
+
+Measure a trained run again, and write its results.json and report.html anew. Earlier figures are kept as results-N.json.
+
+  RUN                         a run folder (its newest checkpoint), or RUN/checkpoints/epoch-0010
+  --protocol NAMES            knn, logistic, linear, or several with commas [knn,logistic]
+  --protocol-version VERSION  default (nothing is chosen on test images) or paper (CLAE's published evaluation: best test
+                              epoch, kNN on z); every figure made so says so [default]
+  --debug                     show where an error happened
+
+Settings that may differ from the run's, which are the defaults:
+"""
+
+REPORT = """\
+usage: sparring report RUN
+
+Write RUN/report.html anew from the files in the run folder.
+"""
+
+LIST = """\
+usage: sparring list [methods|attacks|data|encoders|pairs|views ...]
+
+What can be named on the command line, one line each.
+"""
+
+DOCTOR = """\
+usage: sparring doctor
+
+What is installed, where it computes, where data sets are looked for; exit code 1 if something needed is missing.
+"""
+
+DEBUG = {"debug": False, "help": False}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command line (default: the program's) and return its exit code."""
+    words = sys.argv[1:] if argv is None else list(argv)
+    try:
+        return _run(words)
+    except SystemExit as stopped:  # a signal, after the checkpoint was saved (sparring.training.Stopped)
+        return _complain(stopped, stopped.code if isinstance(stopped.code, int) else 1, "sparring:", words)
+    except KeyboardInterrupt as stopped:
+        return _complain(stopped if stopped.args else KeyboardInterrupt("interrupted"), 130, "sparring:", words)
+    except BrokenPipeError:  # `sparring list | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except (ValueError, FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+        return _complain(error, 2, "sparring: error:", words)
+    except Exception as error:
+        return _complain(error, 1, "sparring: error:", words)
+
+
+def _complain(error: BaseException, code: int, prefix: str, words: list[str]) -> int:
+    if "--debug" in words or os.environ.get("SPARRING_DEBUG", "0") not in ("", "0"):
+        traceback.print_exception(error)
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        sentence = f"{error.filename}: {error.strerror}"
+    elif isinstance(error, ValueError | OSError | RuntimeError | FloatingPointError | SystemExit | KeyboardInterrupt):
+        sentence = " ".join(str(error).split())
+    else:
+        sentence = f"{type(error).__name__}: {' '.join(str(error).split())} (--debug shows where)"
+    print(prefix, sentence or f"{type(error).__name__} (--debug shows where)", file=sys.stderr)
+    return code
+
+
+def _run(words: list[str]) -> int:
+    if not words or words[0] in ("-h", "--help"):
+        print(_overview())
+        return 0
+    if words[0] == "--version":
+        print(f"sparring {__version__}")
+        return 0
+    verb, *rest = words
+    if verb not in VERBS:
+        near = configuration.nearest(verb, VERBS)
+        raise ValueError(
+            f"{verb} is no command; {f'did you mean {near}?' if near else 'there are ' + ', '.join(VERBS)}"
+        )
+    return VERBS[verb](rest)
+
+
+def _overview() -> str:
+    lines = [f"  {verb:10} {(function.__doc__ or '').splitlines()[0]}" for verb, function in VERBS.items()]
+    return "\n".join(
+        [
+            "usage: sparring COMMAND ...",
+            "",
+            "Contrastive representation learning with an adversary.",
+            "",
+            *lines,
+            "",
+            "sparring COMMAND --help lists what each takes; sparring --version prints the version.",
+        ]
+    )
+
+
+def _train(words: list[str]) -> int:
+    """Train a method, evaluate it, and leave a report."""
+    read = read_words(words, DEBUG | {"config": True, "print-config": False})
+    if "help" in read.options:
+        print(TRAIN + settings_help(configuration.fields()))
+        return 0
+    if len(read.positional) > 1:
+        raise ValueError(f"one METHOD is trained at a time, not {' and '.join(read.positional)}")
+    settings: dict[str, Any] = {}
+    for file in read.options.get("config", []):
+        settings |= configuration.read_yaml(file)
+    if read.positional:
+        settings["method.name"] = read.positional[0]
+        if read.settings.get("method.name", read.positional[0]) != read.positional[0]:
+            raise ValueError(f"METHOD is {read.positional[0]}, but --method.name is {read.settings['method.name']}")
+    _check_method(settings | read.settings)
+    config = configuration.build(settings | read.settings)
+    from sparring import training
+
+    if "print-config" in read.options:
+        print(configuration.to_yaml(training.resolve(config)), end="")
+        return 0
+    run = training.train(config)
+    if os.environ.get("RANK", "0") == "0":
+        _summarise(run)
+    return 0
+
+
+def _check_method(settings: dict[str, Any]) -> None:
+    """The same sentence as `sparring.training.resolve`, two seconds of importing earlier."""
+    name, known = settings.get("method.name", RunConfig().method.name), methods()
+    if name not in known:
+        near = configuration.nearest(name, known)
+        hint = f"; did you mean {near!r}?" if near else ""
+        raise ValueError(f"method.name must be one of {', '.join(known)}, not {name!r}{hint}")
+
+
+def _evaluate(words: list[str]) -> int:
+    """Measure a trained run again."""
+    read = read_words(words, DEBUG | {"protocol": True, "protocol-version": True})
+    changeable = [
+        key
+        for key in configuration.fields()
+        if key.startswith("evaluation.") or key in ("data.root", "data.test_root", "data.download", "training.device")
+    ]
+    if "help" in read.options:
+        print(EVALUATE + settings_help(changeable))
+        return 0
+    place = _one_run(read.positional, "evaluate")
+    for key in read.settings:
+        if key not in changeable:
+            raise ValueError(f"--{key} cannot be changed by evaluate: a run is measured as it was trained")
+    protocols = read.options.get("protocol", ["knn,logistic"])[-1].split(",")
+    version = read.options.get("protocol-version", ["default"])[-1]
+    _one_of("--protocol", protocols, ("knn", "logistic", "linear"))
+    _one_of("--protocol-version", [version], ("default", "paper"))
+    from sparring import training
+    from sparring.measure import measure, run_and_checkpoint
+
+    run, _ = run_and_checkpoint(place)
+    config = training.resolve(configuration.build(configuration.read_yaml(run / "config.yaml") | read.settings))
+    measure(place, config, protocols=protocols, version=version)  # pyright: ignore[reportArgumentType]
+    _summarise(run)
+    return 0
+
+
+def _one_of(flag: str, given: Iterable[str], allowed: tuple[str, ...]) -> None:
+    for word in given:
+        if word not in allowed:
+            raise ValueError(f"{flag} must be one of {', '.join(allowed)}, not {word!r}")
+
+
+def _one_run(positional: list[str], verb: str) -> str:
+    if len(positional) != 1:
+        raise ValueError(
+            f"{verb} needs one run folder, such as runs/clae-digits-seed0, not {len(positional) or 'none'}"
+        )
+    return positional[0]
+
+
+def _summarise(run: Path) -> None:
+    """The figures, the attack in words, and what to look at or type next."""
+    import json
+
+    from sparring.reporting.run_folder import read_run
+
+    folder = read_run(run)
+    print()
+    for name, entry in folder.results.items():
+        if "accuracy" in entry:
+            low, high = (100 * bound for bound in entry["interval"])
+            measured = (
+                f"{100 * entry['accuracy']:.1f} %, 95 % interval {low:.1f} to {high:.1f}, n = {entry['n_test']:,}"
+            )
+            print(f"{name:10} {measured} ({entry['protocol']}, on {entry['layer']}, {entry['domain']} batch norm)")
+        else:
+            print(f"{name:10} left out: {entry['left_out']}")
+    attack = folder.analysis.get("attack", {})
+    if attack:
+        print(
+            f"attack     {attack['words']}{'' if attack['in_training'] else ' (in the report only; not trained against)'}"
+        )
+    print(f"report     {run / 'report.html'}")
+    print(f"again      sparring train --config {run / 'config.yaml'}")
+    print(f"longer     sparring train --resume {run} --epochs {json.dumps(2 * folder.setting('training.epochs'))}")
+
+
+def _report(words: list[str]) -> int:
+    """Write a run's report anew."""
+    read = read_words(words, DEBUG)
+    if "help" in read.options:
+        print(REPORT, end="")
+        return 0
+    from sparring.reporting import write_report
+
+    print(write_report(Path(_one_run(read.positional, "report"))))
+    return 0
+
+
+def _list(words: list[str]) -> int:
+    """What can be named: methods, attacks, data sets, encoders, pairs, views."""
+    read = read_words(words, DEBUG)
+    if "help" in read.options:
+        print(LIST, end="")
+        return 0
+    for word in read.positional:
+        if word not in KINDS:
+            near = configuration.nearest(word, KINDS)
+            raise ValueError(
+                f"list knows {', '.join(KINDS)}, not {word!r}" + (f"; did you mean {near}?" if near else "")
+            )
+    for kind in read.positional or KINDS:
+        print(f"{kind}:")
+        for name, line in KINDS[kind]().items():
+            print(textwrap.fill(f"{name:14} {line}", WIDTH, initial_indent="  ", subsequent_indent=" " * 17))
+    return 0
+
+
+def _doctor(words: list[str]) -> int:
+    """What is installed, where it computes, where data is."""
+    read = read_words(words, DEBUG)
+    if "help" in read.options:
+        print(DOCTOR, end="")
+        return 0
+    from sparring.doctor import diagnose
+
+    lines, wrong = diagnose()
+    print("\n".join(lines))
+    for sentence in wrong:
+        print(f"sparring: {sentence}", file=sys.stderr)
+    return 1 if wrong else 0
+
+
+VERBS: dict[str, Callable[[list[str]], int]] = {
+    "train": _train,
+    "evaluate": _evaluate,
+    "report": _report,
+    "list": _list,
+    "doctor": _doctor,
+}
+
+if __name__ == "__main__":
+    sys.exit(main())

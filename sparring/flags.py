@@ -1,0 +1,117 @@
+"""The words of a command line: settings by their full or short names, and how they are listed in help."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sparring.configuration import Field, convert, fields, nearest, sections
+
+WIDTH = 110
+
+
+@dataclass(frozen=True)
+class Words:
+    """A command line taken apart: positional words, settings by dotted name, and the values of each given option."""
+
+    positional: list[str]
+    settings: dict[str, Any]
+    options: dict[str, list[str]]
+
+
+BOOLEANS = ("true", "false", "yes", "no")
+
+
+def short_names() -> dict[str, list[str]]:
+    """What a flag without a dot may mean: the fields of that name, or the `.name` of the group of that name."""
+    names: dict[str, list[str]] = {}
+    for key in fields():
+        group, _, leaf = key.rpartition(".")
+        names.setdefault(leaf, []).append(key)
+        if leaf == "name":
+            names.setdefault(group, []).append(key)
+    return names
+
+
+def key_of(flag: str, options: Iterable[str] = ()) -> str:
+    """The dotted name that a flag (without its dashes) means; ValueError if it is unknown or ambiguous."""
+    written = flag.replace("-", "_")
+    if written in fields():
+        return written
+    short = short_names()
+    candidates = short.get(written, [])
+    if len(candidates) == 1:
+        return candidates[0]
+    if candidates:
+        raise ValueError(f"--{flag} is ambiguous: it may mean {' or '.join(f'--{key}' for key in candidates)}")
+    near = nearest(written, [*fields(), *(name for name, keys in short.items() if len(keys) == 1), *options])
+    raise ValueError(f"--{flag} is no option{f'; did you mean --{near}?' if near else ''}")
+
+
+def read_words(words: Sequence[str], options: dict[str, bool]) -> Words:
+    """The words of a command line: settings by any of their names, and the verb's own `options` (name: takes a value).
+
+    Raises ValueError for an unknown or ambiguous flag, a missing value and a value of the wrong type.
+    """
+    read, words = Words([], {}, {}), list(words)
+    while words:
+        word = words.pop(0)
+        if not word.startswith("-") or word == "-":
+            read.positional.append(word)
+            continue
+        name, equals, attached = word.removeprefix("--").partition("=")
+        if word == "-h":
+            name = "help"
+        elif not word.startswith("--"):
+            raise ValueError(f"{word} is no option; options begin with two dashes")
+        if name in options:
+            if options[name]:
+                read.options.setdefault(name, []).append(attached if equals else _value(words, f"--{name}"))
+            elif equals:
+                raise ValueError(f"--{name} takes no value, not {attached!r}")
+            else:
+                read.options[name] = []
+            continue
+        field = fields()[key_of(name, options)]
+        if equals:
+            value: Any = attached
+        elif field.plain_type is bool and not (words and words[0].lower() in BOOLEANS):
+            value = True
+        elif field.is_list:
+            value = _value(words, f"--{name}")
+            while words and not words[0].startswith("--"):
+                value += f" {words.pop(0)}"
+        else:
+            value = _value(words, f"--{name}")
+        read.settings[field.key] = convert(field, value)
+    return read
+
+
+def _value(words: list[str], flag: str) -> str:
+    if not words or words[0].startswith("--"):
+        raise ValueError(f"{flag} needs a value")
+    return words.pop(0)
+
+
+def settings_help(keys: Iterable[str]) -> str:
+    """The settings group by group: flag, what it takes, its meaning, its default."""
+    lines, group = [], None
+    short = {names[0]: name for name, names in short_names().items() if len(names) == 1}
+    for field in (fields()[key] for key in keys):
+        section = field.key.rpartition(".")[0]
+        if section != group:
+            group = section
+            lines += ["", *textwrap.wrap(f"{section or 'run'}: {sections().get(section, 'the run folder.')}", WIDTH)]
+        lines += _entry(field, short.get(field.key))
+    return "\n".join(lines)
+
+
+def _entry(field: Field, short: str | None) -> list[str]:
+    names = f"  --{field.key}" + (f", --{short}" if short and short != field.key else "")
+    default = str(field.default).lower() if isinstance(field.default, bool) else field.default
+    allowed = f" {{{'|'.join(field.choices)}}}" if field.choices else ""
+    meaning = f"{field.meaning} [{'not set' if default is None else default}]"
+    body = textwrap.wrap(meaning, WIDTH - 8, break_on_hyphens=False)
+    return [names + allowed, *(f"        {line}" for line in body)]
