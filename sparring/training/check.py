@@ -12,13 +12,13 @@ from sparring.encoders import check_name
 from sparring.training.build import choose
 
 
-def at_least(field: str, value: float | None, least: float, why: str = "") -> None:
+def at_least(field: str, value: int | float | None, least: int | float, why: str = "") -> None:
     """A ValueError unless `value` is a number of at least `least`."""
     if value is None or not value >= least:
         raise ValueError(f"{field} must be at least {least:g}, not {value}{why}")
 
 
-def above(field: str, value: float | None, bound: float) -> None:
+def above(field: str, value: int | float | None, bound: int | float) -> None:
     """A ValueError unless `value` is a number above `bound`."""
     if value is None or not value > bound:
         raise ValueError(f"{field} must be more than {bound:g}, not {value}")

@@ -25,7 +25,7 @@ def train(config: RunConfig) -> Path:
     see `sparring.training.fit` for what can go wrong while training.
     """
     config = resolve(config)
-    train_images, test_images = load_images(config.data, seed=config.training.seed)
+    train_images, _ = load_images(config.data, seed=config.training.seed)
     config.data.image_size = train_images.image_size
     check_images(config, train_images, needs_labels(config))
     channels = train_images.channels

@@ -1,0 +1,110 @@
+"""A step of two gloo processes and of one, in float64, for test_gather.py (spawned processes must import it)."""
+
+import os
+
+import torch
+import torch.distributed as dist
+import torch.distributed.nn.functional as autograd_dist
+from torch import nn
+from torch.nn import functional as F
+
+from sparring import norms
+from sparring.attacks import FGSM, PGD, Linf
+from sparring.methods import CLAE, UEL, Plain, SimCLR, SupCon
+from sparring.training import Gathered
+from sparring.training.gather import gather_rows
+from sparring.types import Batch
+
+PROCESSES = 2
+IMAGES = 6
+FGSM_ATTACK = FGSM(Linf(0.03, space="normalized", clip=False))
+METHODS = {
+    "plain": Plain(),
+    "uel": UEL(),
+    "simclr": SimCLR(),
+    "supcon": SupCon(),
+    "clae over plain": CLAE(base=Plain(), attack=FGSM_ATTACK),
+    "clae over uel": CLAE(base=UEL(), attack=FGSM_ATTACK),
+    "clae over simclr": CLAE(base=SimCLR(), attack=FGSM_ATTACK),
+    "clae over simclr, PGD": CLAE(base=SimCLR(), attack=PGD(Linf(0.03), steps=3, step_size=0.01, random_start=False)),
+}
+
+
+class SynchronisedBatchNorm2d(nn.BatchNorm2d):
+    """Batch statistics of all processes' images; torch's SyncBatchNorm exists on GPUs alone."""
+
+    def forward(self, x):
+        if not (self.training and dist.is_initialized()):
+            return super().forward(x)
+        count = dist.get_world_size() * x.numel() / x.shape[1]
+        mean = autograd_dist.all_reduce(x.sum(dim=(0, 2, 3))) / count
+        var = autograd_dist.all_reduce((x - mean[:, None, None]).square().sum(dim=(0, 2, 3))) / count
+        if self.track_running_stats:
+            with torch.no_grad():
+                self.running_mean.lerp_(mean.detach(), self.momentum)
+                self.running_var.lerp_(var.detach() * count / (count - 1), self.momentum)
+        scale = self.weight * torch.rsqrt(var + self.eps)
+        return (x - mean[:, None, None]) * scale[:, None, None] + self.bias[:, None, None]
+
+
+class Network(nn.Module):
+    """conv-BN-ReLU twice, linear, unit length; both domains."""
+
+    std = (0.2, 0.25, 0.3)
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(3)
+        layers = [nn.Conv2d(3, 5, 3, padding=1), SynchronisedBatchNorm2d(5), nn.ReLU()]
+        layers += [nn.Conv2d(5, 6, 3, padding=1), SynchronisedBatchNorm2d(6), nn.ReLU()]
+        self.trunk = norms.convert(nn.Sequential(*layers, nn.AdaptiveAvgPool2d(2), nn.Flatten()))
+        self.head = nn.Linear(24, 8)
+
+    def represent(self, x, domain="clean"):
+        with norms.use_domain(self.trunk, domain):
+            return self.trunk((x - 0.5) / torch.tensor(self.std, dtype=x.dtype).view(3, 1, 1))
+
+    def forward(self, x, domain="clean"):
+        return F.normalize(self.head(self.represent(x, domain)), dim=-1)
+
+
+class Step(nn.Module):
+    """What DistributedDataParallel wraps in training: its forward is the whole step."""
+
+    def __init__(self, network, method):
+        super().__init__()
+        self.network, self.method = network, method
+
+    def forward(self, views, labels):
+        batch = Batch(views, labels=gather_rows(labels, dim=0))
+        world = dist.get_world_size() if dist.is_initialized() else 1
+        terms = self.method(Gathered(self.network), batch)
+        return torch.stack(list(terms.values())).sum() * world
+
+
+def step(method, rank, world):
+    """Loss, gradients and running statistics of one step on this process's part of the batch."""
+    network = Network().double().train()
+    # Two clean domains would leave parameters of the other one without a gradient, which DDP must be told.
+    module = Step(network, method)
+    if world > 1:
+        module = nn.parallel.DistributedDataParallel(module, find_unused_parameters=not isinstance(method, CLAE))
+    generator = torch.Generator().manual_seed(5)
+    views = torch.rand(2, IMAGES, 3, 8, 8, generator=generator, dtype=torch.float64)
+    labels = torch.arange(IMAGES) % 3
+    own = slice(rank * IMAGES // world, (rank + 1) * IMAGES // world)
+    loss = module(views[:, own], labels[own])
+    loss.backward()
+    values = {"loss": loss.detach() / world}
+    values |= {f"gradient {n}": p.grad for n, p in network.named_parameters() if p.grad is not None}
+    return values | {f"buffer {n}": b.clone() for n, b in network.named_buffers() if b.is_floating_point()}
+
+
+def process(rank, port, path):
+    torch.set_num_threads(1)
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    dist.init_process_group("gloo", rank=rank, world_size=PROCESSES)
+    values = {name: step(method, rank, PROCESSES) for name, method in METHODS.items()}
+    if rank == 0:
+        torch.save(values, path)
+    dist.destroy_process_group()
