@@ -1,7 +1,8 @@
 """The one typed configuration of a run: what the command line, a YAML file and Python set alike.
 
 `None` means "the method's own default" (its paper's setting, in the method's file) and is filled in by
-`sparring.training.resolve` before a run starts, so that a run's config.yaml is complete. This module imports nothing heavy.
+`sparring.training.resolve` before a run starts, so that a run's config.yaml is complete. The line under a field is its
+help on the command line. This module imports nothing heavy.
 """
 
 from __future__ import annotations
@@ -92,7 +93,7 @@ class EncoderConfig:
     """Backbone, normalisation in front of it, head behind it."""
 
     name: str | None = None
-    """resnet18, resnet34, resnet50, resnet101 (3x3 stem), resnet20; torchvision:NAME, timm:NAME, python:module.function."""
+    """resnet18/34/50/101 (3x3 stem), resnet20; torchvision:NAME, timm:NAME, python:MODULE.FUNCTION."""
     head: Literal["linear", "mlp", "none"] | None = None
     """linear: h -> dim (Plain, UEL); mlp: h -> hidden -> ReLU -> dim (SimCLR)."""
     hidden: int | None = None
@@ -116,7 +117,7 @@ class OptimizerConfig:
     lr: float | None = None
     """Base learning rate."""
     momentum: float | None = None
-    """sgd and lars: momentum."""
+    """Momentum (adam: beta_1)."""
     weight_decay: float | None = None
     """L2 penalty on the weights."""
     schedule: Literal["constant", "step", "cosine"] | None = None

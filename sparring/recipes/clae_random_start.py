@@ -17,7 +17,8 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
-from dataclasses import replace
+import time
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from sparring.config import (
@@ -59,56 +60,74 @@ CLAIMS = [
 ]
 
 
-def with_budget(row: RunConfig, budget: str) -> RunConfig:
+@dataclass(frozen=True)
+class Budget:
+    """How far a row is scaled down."""
+
+    label: str
+    epochs: int = 100
+    train_images: int | None = None
+    test_images: int | None = None
+    logistic_epochs: int = 1000
+
+
+BUDGETS = {
+    "full": Budget("full: ResNet-18, 100 epochs, batch 256, as in the paper"),
+    "short": Budget("short: ResNet-20, 10,000 training images, 8 epochs, batch 128, bf16", 8, 10_000, 10_000),
+    "smoke": Budget("smoke: ResNet-20, 400 training images, 1 epoch, batch 128, bf16", 1, 400, 200, 5),
+}
+
+
+def with_budget(row: RunConfig, name: str) -> RunConfig:
     """The row at the paper's size, or scaled down in this one place."""
-    if budget == "full":
+    if name == "full":
         return row
-    epochs, train, test, logistic = {"short": (10, 10_000, 10_000, 1000), "smoke": (1, 400, 200, 5)}[budget]
+    budget = BUDGETS[name]
     return replace(
         row,
-        data=replace(row.data, train_images=train, test_images=test),
+        data=replace(row.data, train_images=budget.train_images, test_images=budget.test_images),
         encoder=replace(row.encoder, name="resnet20"),
         training=replace(
-            row.training,
-            epochs=epochs,
-            batch_size=128,
-            precision="bf16",
-            channels_last=True,
-            progress=False,
+            row.training, epochs=budget.epochs, batch_size=128, precision="bf16", channels_last=True, progress=False
         ),
-        evaluation=replace(row.evaluation, logistic_epochs=logistic, knn_k=min(200, train // 4)),
+        evaluation=replace(
+            row.evaluation, logistic_epochs=budget.logistic_epochs, knn_k=min(200, (budget.train_images or 200) // 4)
+        ),
     )
 
 
 def run(row: str, seed: int, budget: str, root: Path, out: Path, data_label: str) -> Path:
     """Train and evaluate one row with one seed and write its JSON; a finished run is left as it is."""
-    from sparring.config import to_dict
     from sparring.training import train
+    from sparring.training.run_folder import load_config
 
     slug = row.lower().replace(",", "").replace(" ", "-")
     file = out / EXPERIMENT / f"{slug}-{budget}-seed{seed}.json"
     if file.exists():
         return file
     config = with_budget(ROWS[row], budget)
+    config = replace(config, data=replace(config.data, root=str(root)), training=replace(config.training, seed=seed))
     with tempfile.TemporaryDirectory() as scratch:
-        config = replace(
-            config,
-            data=replace(config.data, root=str(root)),
-            training=replace(config.training, seed=seed),
-            out=str(Path(scratch) / "run"),
-        )
-        folder = train(config)
+        start = time.perf_counter()
+        folder = train(replace(config, out=str(Path(scratch) / "run")))
+        seconds = time.perf_counter() - start
+        environment = json.loads((folder / "environment.json").read_text())
+        del environment["command"]
+        complete = asdict(load_config(folder))
+        complete["data"]["root"] = "IMAGES"
         result = {
             "schema": 1,
             "experiment": EXPERIMENT,
             "row": row,
             "seed": seed,
             "data": data_label,
-            "budget": budget,
-            "config": to_dict(config),
+            "budget": BUDGETS[budget].label,
+            "rerun": f"python -m sparring.recipes.clae_random_start --root IMAGES --budget {budget}",
+            "config": complete,
             "results": json.loads((folder / "results.json").read_text()),
-            "environment": json.loads((folder / "environment.json").read_text()),
-            "last_epoch": json.loads((folder / "metrics.jsonl").read_text().splitlines()[-1]),
+            "epochs": [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()],
+            "environment": environment,
+            "seconds": seconds,
         }
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(result, indent=1) + "\n")
@@ -122,7 +141,7 @@ def main() -> None:
     parser.add_argument(
         "--data-label", default=None, help="what the images are called in results (default: folder name)"
     )
-    parser.add_argument("--budget", choices=["full", "short", "smoke"], default="short")
+    parser.add_argument("--budget", choices=list(BUDGETS), default="short")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--rows", nargs="+", choices=list(ROWS), default=list(ROWS))
     parser.add_argument("--out", type=Path, default=Path("results"))
