@@ -73,7 +73,7 @@ class Budget:
 
 BUDGETS = {
     "full": Budget("full: ResNet-18, 100 epochs, batch 256, as in the paper"),
-    "short": Budget("short: ResNet-20, 10,000 training images, 8 epochs, batch 128, bf16", 8, 10_000, 10_000),
+    "short": Budget("short: ResNet-20, 10,000 training images, 10 epochs, batch 128, bf16", 10, 10_000, 10_000),
     "smoke": Budget("smoke: ResNet-20, 400 training images, 1 epoch, batch 128, bf16", 1, 400, 200, 5),
 }
 
