@@ -13,6 +13,8 @@ from sparring.reporting.run_folder import RunFolder
 AMPLIFIED_TO = 0.5
 """The largest perturbation of an example is shown this far from mid-grey."""
 CHANNELS = 24
+NEGLIGIBLE = 0.01
+"""Share of the starting value in running statistics below which nothing is said."""
 
 
 def threat(run: RunFolder) -> list[str]:
@@ -150,4 +152,19 @@ def batch_norms(run: RunFolder) -> list[str]:
         f"from the clean ones (most in {widest['layer']}: {widest['mean_gap']:.2f}); adversarial variances are "
         f"{ratio:.2f} times the clean ones (geometric means over channels)."
     )
-    return [paragraph(summary), figures(drawn)]
+    return [paragraph(summary), *_unsettled(run), figures(drawn)]
+
+
+def _unsettled(run: RunFolder) -> list[str]:
+    """A warning where a short run leaves much of the adversarial statistics at their starting value."""
+    steps, momentum = run.metrics[-1].get("step") if run.metrics else None, run.setting("encoder.adv_momentum")
+    if not steps or not momentum:
+        return []
+    left = (1 - momentum) ** steps
+    if left < NEGLIGIBLE:
+        return []
+    words = (
+        f"Read this gap with care: after {steps:,} updates at momentum {momentum:g}, {100 * left:.0f} % of the adversarial "
+        "running statistics is still their starting value (mean 0, variance 1)."
+    )
+    return [paragraph(words, "warn")]

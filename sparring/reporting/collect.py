@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -97,7 +97,7 @@ def collect(
     method: Any,
     attack: GradientAttack,
     *,
-    images: UInt8[Tensor, "n C H W"],
+    images: Any,
     labels: Int[Tensor, " n"] | None,
     classes: Sequence[str],
     data: str,
@@ -112,6 +112,7 @@ def collect(
 ) -> Path:
     """Write analysis.json and analysis.npz into `run` and return the path of the first.
 
+    `images` are uint8 [n C H W], or a set that gives such a tensor when indexed by one (streamed from files).
     `method` is the trained one (for CLAE its base's loss is studied), `attack` the one of its training; for a method
     without an attack, any: the report says that it was not part of training. `eps` are the radii of the curves, in the
     attack's own units; step sizes grow with them. `classifier` was fitted on clean features of `layer`; without it, or

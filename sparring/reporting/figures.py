@@ -83,7 +83,7 @@ def lines(
         if integer_x:
             axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
         if percent:
-            axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
+            axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.4g} %")
         if len(series) > 1:
             axes.legend(frameon=False, loc="best")
 

@@ -43,7 +43,7 @@ def render(folder: RunFolder) -> str:
 def _origin(folder: RunFolder) -> list[str]:
     environment = folder.environment
     parts = [
-        paragraph("`sparring train --config config.yaml` with this configuration repeats the run."),
+        paragraph("sparring train --config config.yaml, with the file below, repeats the run."),
         fold("Configuration (config.yaml)", folder.config_text),
     ]
     if not environment:

@@ -128,6 +128,13 @@ def test_writing_twice_gives_the_same_bytes(complete):
     assert [p.name for p in path.glob(".*")] == []
 
 
+def test_running_statistics_that_have_not_settled_are_said(complete, tmp_path):
+    assert "after 15 updates at momentum 0.01, 86 % of the adversarial" in complete[1].text  # 0.99 ** 15
+    path = analysed(tmp_path / "run")
+    (path / "metrics.jsonl").write_text('{"epoch": 0, "step": 700, "loss": 1.0}\n')
+    assert "starting value" not in Structure(write_report(path).read_text()).text
+
+
 @pytest.mark.parametrize(
     ("absent", "says"),
     [
