@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -34,22 +34,20 @@ def leaving_no_trace(device: torch.device, update_statistics: bool = False) -> I
         yield
 
 
+_lenders: list[Callable[[nn.Module], None]] = []
+"""One for each attack under way, outermost first: an attack inside an objective borrows the outer attack's copies."""
+
+
 @contextmanager
 def lent_buffers() -> Iterator[None]:
     """Lend every called training-mode module, and those below it, copies of their buffers; take them back at the end.
 
     Swapping the tensors, not restoring their values, leaves version counters alone, so that a graph which was built
     before the block can still be differentiated after it.
-
-    An attack sees only a closure, so modules are met as they are called. A global forward pre-hook would do that too,
-    but a compiled module guards on the global hooks and would be compiled anew in every attack, and one compiled in
-    place (`module.compile()`) does not run them. So `nn.Module.__call__` itself is replaced, and put back while a
-    compiled module runs. A compiled function hides its modules: compile the module instead.
     """
     lent: list[tuple[nn.Module, str, Tensor]] = []
     copies: dict[Tensor, Tensor] = {}
     met: set[nn.Module] = set()
-    call = nn.Module.__call__
 
     def lend(module: nn.Module) -> None:
         for m in module.modules():
@@ -61,10 +59,32 @@ def lent_buffers() -> Iterator[None]:
                     lent.append((m, name, buffer))
                     m._buffers[name] = copies.setdefault(buffer, buffer.clone())
 
+    _lenders.append(lend)
+    try:
+        with nullcontext() if len(_lenders) > 1 else lending_calls():
+            yield
+    finally:
+        _lenders.remove(lend)
+        for module, name, buffer in lent:
+            module._buffers[name] = buffer
+
+
+@contextmanager
+def lending_calls() -> Iterator[None]:
+    """While the block runs, a module that is called meets the lenders first.
+
+    An attack sees only a closure, so modules are met as they are called. A global forward pre-hook would do that too,
+    but a compiled module guards on the global hooks and would be compiled anew in every attack, and one compiled in
+    place (`module.compile()`) does not run them. So `nn.Module.__call__` itself is replaced, and put back while a
+    compiled module runs. A compiled function hides its modules: compile the module instead.
+    """
+    call = nn.Module.__call__
+
     def lending_call(module: nn.Module, *args, **kwargs):
         if torch.compiler.is_compiling():
             return call(module, *args, **kwargs)
-        lend(module)
+        for lend in _lenders:
+            lend(module)
         if not is_compiled(module):
             return call(module, *args, **kwargs)
         replace_call(call)
@@ -78,8 +98,6 @@ def lent_buffers() -> Iterator[None]:
         yield
     finally:
         replace_call(call)
-        for module, name, buffer in lent:
-            module._buffers[name] = buffer
 
 
 def replace_call(call) -> None:

@@ -113,8 +113,8 @@ class L1(Threat):
 
     The steepest ascent in L1 moves one coordinate; SLIDE (Tramer & Boneh 2019, "Adversarial Training and Robustness for
     Multiple Perturbations") moves the top quantile by equal amounts, at least one coordinate.
-    Differs from: coordinates which the gradient pushes out of the box are passed over in favour of the next largest,
-    as the step could not move them; exactly ceil(sparsity * d) coordinates are moved, also when gradients tie.
+    Differs from: a coordinate gets no more than the box leaves it, and the rest goes to the next largest, so that a step
+    without a box is SLIDE's and one of `sparsity` -> 0 is the steepest feasible one; ties are broken, not all moved.
     """
 
     sparsity: float = 0.01
@@ -133,14 +133,17 @@ class L1(Threat):
         return self.eps * normalised(laplacian * random_sign(like, generator), ord=1)
 
     def ascend(self, gradient: Perturbation, length: float, delta: Perturbation, box: Box | None) -> Perturbation:
-        """length / k * sign(gradient) on the k largest |gradient| that the box lets move."""
+        """length / k * sign(gradient) on the k largest |gradient|, as far as the box lets them and on to the next."""
+        slope, largest_first = gradient.flatten(1).abs().sort(dim=1, descending=True, stable=True)
+        share = length / math.ceil(self.sparsity * slope.shape[1])
+        room = torch.full_like(delta, share)
         if box is not None:
             low, high = box
-            gradient = gradient.where(torch.where(gradient > 0, delta < high, delta > low), 0)
-        rows = gradient.flatten(1)
-        largest = rows.abs().topk(math.ceil(self.sparsity * rows.shape[1]), dim=1).indices
-        step = torch.zeros_like(rows).scatter(1, largest, rows.gather(1, largest).sign())
-        return length * normalised(step.view(gradient.shape), ord=1)
+            room = torch.minimum(room, torch.where(gradient > 0, high - delta, delta - low))
+        part = room.flatten(1).gather(1, largest_first).where(slope > 0, 0).double()
+        left = (length - part.cumsum(1) + part).clamp(min=0)
+        step = torch.empty_like(part).scatter(1, largest_first, torch.minimum(part, left))
+        return step.view(delta.shape).to(delta.dtype) * gradient.sign()
 
     def project(self, delta: Perturbation, box: Box | None = None) -> Perturbation:
         """A soft threshold, except for the coordinates that the box holds."""

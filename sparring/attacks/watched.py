@@ -32,9 +32,7 @@ class Watched:
             raise ValueError("the objective does not depend on the images in a way that can be differentiated.")
         self._check(
             gradient.isfinite().all(),
-            lambda: FloatingPointError(
-                f"the gradient of the objective has NaN or infinite entries at {where} of the attack."
-            ),
+            lambda: FloatingPointError(f"the gradient of the objective is not finite at {where} of the attack."),
         )
         return gradient
 

@@ -77,7 +77,9 @@ def test_no_feasible_point_is_nearer(p):
         v, box = random_case(seed, images=1, size=6)
         radius = 0.4 + 0.2 * seed
         d = ONTO[p](v, radius, box)
-        near = d + torch.randn(4000, 6, generator=generator, dtype=torch.float64) * torch.logspace(-4, 0, 4000).view(-1, 1)
+        near = d + torch.randn(4000, 6, generator=generator, dtype=torch.float64) * torch.logspace(-4, 0, 4000).view(
+            -1, 1
+        )
         near = near.clamp(box[0], box[1])
         near = near / (near.norm(p, dim=1, keepdim=True) / radius).clamp(min=1)
         assert (near >= box[0]).all()

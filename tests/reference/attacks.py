@@ -59,24 +59,31 @@ def sign(x):
     return (x > 0) - (x < 0)
 
 
-def steepest(gradient, length, p, sparsity=1.0):
-    """The step of norm `length`; for p = 1 on the ceil(sparsity d) largest entries (no box)."""
+def steepest(gradient, length, p, sparsity=1.0, room=None):
+    """The step of norm `length`. For p = 1: equal parts on the ceil(sparsity d) largest entries; what an entry has no room
+    for goes to the next largest."""
     if p == math.inf:
         return [length * sign(g) for g in gradient]
     if p == 2:
         size = norm(gradient, 2)
         return [length * g / size if size else 0.0 for g in gradient]
-    count = math.ceil(sparsity * len(gradient))
-    largest = sorted(range(len(gradient)), key=lambda i: -abs(gradient[i]))[:count]
-    return [length / count * sign(g) if i in largest else 0.0 for i, g in enumerate(gradient)]
+    part, left = length / math.ceil(sparsity * len(gradient)), length
+    step = [0.0] * len(gradient)
+    for i in sorted(range(len(gradient)), key=lambda i: -abs(gradient[i])):
+        moved = min(part, left, math.inf if room is None else room[i])
+        step[i] = moved * sign(gradient[i])
+        left -= abs(step[i])
+    return step
 
 
 def pgd(gradient_at, x, start, radius, steps, step_size, low, high, p, sparsity=1.0):
-    """Projected gradient ascent; gradient_at(x + d) is the gradient of one image's objective. Returns every iterate."""
+    """Projected gradient ascent on one image's objective. Returns every iterate d, the start first."""
     d = project(start, radius, low, high, p)
     iterates = [d]
     for _ in range(steps):
-        step = steepest(gradient_at([a + b for a, b in zip(x, d, strict=True)]), step_size, p, sparsity)
+        gradient = gradient_at([a + b for a, b in zip(x, d, strict=True)])
+        room = [hi - a if g > 0 else a - lo for g, a, lo, hi in zip(gradient, d, low, high, strict=True)]
+        step = steepest(gradient, step_size, p, sparsity, room)
         d = project([a + b for a, b in zip(d, step, strict=True)], radius, low, high, p)
         iterates.append(d)
     return iterates
