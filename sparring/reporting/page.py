@@ -32,6 +32,7 @@ th, td { text-align: left; padding: .42rem .9rem .42rem 0; border-bottom: 1px so
 th { font-weight: 600; color: var(--soft); white-space: nowrap; }
 td.number { font-variant-numeric: tabular-nums; white-space: nowrap; } td.main { font-weight: 650; font-size: 1.05rem; }
 .figures { display: grid; gap: 1.4rem 2rem; grid-template-columns: repeat(auto-fit, minmax(min(100%, 25rem), 1fr)); }
+.three figure svg { max-width: 24rem; }
 .three { gap: 1.4rem 1.2rem; grid-template-columns: repeat(auto-fit, minmax(min(100%, 17rem), 1fr)); }
 figure { margin: 0; } figure svg { width: 100%; height: auto; display: block; max-width: 34rem; }
 svg * { stroke-linejoin: round; } svg text { stroke: none; }
