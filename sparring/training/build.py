@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Iterable
 from dataclasses import asdict, fields, replace
 from typing import Any
@@ -70,6 +71,14 @@ def build_attack(config: RunConfig) -> Any:
         raise ValueError(f"{config.method.name} has no attack: attack settings belong to clae")
     default: Any = CLAE().attack
     given = config.attack
+    for key in ("eps", "step_size"):
+        value = getattr(given, key)
+        if value is not None and not 0 < value < math.inf:
+            raise ValueError(f"attack.{key} must be more than 0, such as 8/255, not {value}")
+    for key in ("steps", "restarts"):
+        value = getattr(given, key)
+        if value is not None and value < 1:
+            raise ValueError(f"attack.{key} must be at least 1, not {value}")
     threat, current = default.threat, type(default.threat)
     chosen = current if given.norm is None else THREATS[choose("attack.norm", given.norm, THREATS)]
     ball = {key: getattr(given, key) for key in ("eps", "space", "clip") if getattr(given, key) is not None}

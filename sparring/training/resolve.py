@@ -100,15 +100,6 @@ def _list(options: set[str]) -> str:
 
 def _attack(config: RunConfig) -> None:
     if has_attack(config):
-        attack = config.attack
-        for key in ("eps", "step_size"):
-            value = getattr(attack, key)
-            if value is not None and not value > 0:
-                raise ValueError(f"attack.{key} must be more than 0, such as 8/255, not {value}")
-        for key in ("steps", "restarts"):
-            value = getattr(attack, key)
-            if value is not None and value < 1:
-                raise ValueError(f"attack.{key} must be at least 1, not {value}")
         config.attack = attack_config(build_attack(config))
 
 

@@ -4,10 +4,10 @@ import os
 import sys
 
 import torch
-from tests.training.runs import tiny
 
 from sparring.training import train
 from sparring.training.module import ContrastiveModule
+from tests.training.runs import tiny
 
 out, epoch, step, number = sys.argv[1], *map(int, sys.argv[2:])
 training_step = ContrastiveModule.training_step

@@ -23,7 +23,14 @@ def backbone() -> nn.Module:
 
 def tiny(out, method="clae", **training) -> RunConfig:
     """A run of about a second."""
-    settings = {"epochs": 4, "batch_size": 16, "probe_every": 2, "checkpoint_every": 1, "progress": False, "device": "cpu"}
+    settings = {
+        "epochs": 4,
+        "batch_size": 16,
+        "probe_every": 2,
+        "checkpoint_every": 1,
+        "progress": False,
+        "device": "cpu",
+    }
     return RunConfig(
         method=MethodConfig(name=method),
         attack=AttackConfig(name="ffgsm") if method == "clae" else AttackConfig(),

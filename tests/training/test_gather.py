@@ -5,6 +5,7 @@ import socket
 import pytest
 import torch
 import torch.multiprocessing
+
 from tests.training import data_parallel
 
 
@@ -30,7 +31,9 @@ def test_loss_every_gradient_and_running_statistics_equal_one_process(two_proces
     differences = {k: v for k, v in differences.items() if not (k.endswith("bias") and alone[k].abs().max() < 1e-12)}
     assert sum(key.startswith("gradient") for key in differences) >= 6
     with capsys.disabled():
-        print(f"\n{name}: max relative difference of 2 processes to 1 (float64): {max(differences.values()):.1e}", end="")
+        print(
+            f"\n{name}: max relative difference of 2 processes to 1 (float64): {max(differences.values()):.1e}", end=""
+        )
     assert max(differences.values()) < 1e-9, differences
 
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from tests.training.runs import tiny
 
 from sparring.config import MethodConfig, OptimizerConfig, RunConfig, TrainingConfig
 from sparring.training import Stopped, latest, resolve, train
 from sparring.training.module import ContrastiveModule
+from tests.training.runs import tiny
 
 ROOT = Path(__file__).parents[2]
 
@@ -39,7 +39,13 @@ def assert_equal_to_the_bit(run, whole):
 
 
 def interrupted(tmp_path, epoch, step, number):
-    words = [sys.executable, "-m", "tests.training.killed", str(tmp_path / "run"), *map(str, (epoch, step, int(number)))]
+    words = [
+        sys.executable,
+        "-m",
+        "tests.training.killed",
+        str(tmp_path / "run"),
+        *map(str, (epoch, step, int(number))),
+    ]
     return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=120)
 
 

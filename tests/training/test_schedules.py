@@ -11,7 +11,16 @@ PLAIN = {"schedule": "step", "lr": 0.03, "epochs": 301, "milestones": [120, 160,
 
 @pytest.mark.parametrize(
     ("epoch", "rate"),
-    [(0.0, 0.03), (119.99, 0.03), (120.0, 0.003), (159.5, 0.003), (160.0, 0.0015), (199.0, 0.0015), (200.0, 0.0003), (300.0, 0.0003)],
+    [
+        (0.0, 0.03),
+        (119.99, 0.03),
+        (120.0, 0.003),
+        (159.5, 0.003),
+        (160.0, 0.0015),
+        (199.0, 0.0015),
+        (200.0, 0.0003),
+        (300.0, 0.0003),
+    ],
 )
 def test_step_takes_factors_of_the_base_rate(epoch, rate):
     assert learning_rate(epoch, **PLAIN) == pytest.approx(rate, rel=1e-12)

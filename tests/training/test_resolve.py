@@ -1,0 +1,203 @@
+"""Every None is filled in, every wrong value is one sentence before any work."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from sparring.attacks import FGSM, L2, PGD, Linf
+from sparring.config import (
+    AttackConfig,
+    DataConfig,
+    EncoderConfig,
+    EvaluationConfig,
+    MethodConfig,
+    OptimizerConfig,
+    RunConfig,
+    TrainingConfig,
+)
+from sparring.methods import CLAE, UEL, Plain, SimCLR
+from sparring.pairs import same_label
+from sparring.training import build_attack, build_method, resolve, train
+from tests.training.runs import tiny
+
+CIFAR = DataConfig(name="cifar10", root="images")
+FOLDER = DataConfig(name="folder", root="images")
+
+
+@pytest.mark.parametrize("name", ["plain", "uel", "simclr", "clae"])
+@pytest.mark.parametrize("data", [DataConfig(), CIFAR, FOLDER], ids=lambda d: d.name)
+def test_a_resolved_configuration_resolves_to_itself(name, data):
+    config = resolve(RunConfig(method=MethodConfig(name=name), data=data))
+    assert resolve(config) == config
+
+
+@pytest.mark.parametrize("attack", ["fgsm", "rfgsm", "ffgsm", "pgd", "noise"])
+def test_attacks_are_complete_and_resolve_to_themselves(attack):
+    config = resolve(RunConfig(attack=AttackConfig(name=attack, eps=8 / 255)))
+    assert resolve(config) == config
+    assert config.attack.eps == 8 / 255
+    assert (config.attack.step_size is None) == (attack in ("fgsm", "rfgsm", "noise"))
+    assert build_attack(config) == build_method(config).attack
+
+
+def test_the_papers_settings_on_cifar():
+    simclr = resolve(RunConfig(method=MethodConfig(name="clae"), data=CIFAR))
+    assert (simclr.optimizer.name, simclr.optimizer.lr, simclr.training.batch_size) == ("adam", 3e-4, 256)
+    assert (simclr.encoder.name, simclr.encoder.dim, simclr.encoder.std) == ("resnet18", 64, [0.5] * 3)
+    assert (simclr.evaluation.knn_k, simclr.evaluation.knn_temperature) == (200, 0.5)
+    plain = resolve(RunConfig(method=MethodConfig(name="plain"), data=CIFAR))
+    assert (plain.optimizer.name, plain.optimizer.lr, plain.training.epochs) == ("sgd", 0.03, 301)
+    assert (plain.optimizer.milestones, plain.optimizer.factors) == ([120, 160, 200], [0.1, 0.05, 0.01])
+    assert plain.encoder.std == [0.2023, 0.1994, 0.2010]
+
+
+def test_the_methods_that_are_built():
+    built = build_method(RunConfig(method=MethodConfig(name="clae", base="uel", alpha=0.5, detach_keys=False)))
+    assert built == CLAE(base=UEL(detach_keys=False), alpha=0.5)
+    assert build_method(RunConfig(method=MethodConfig(name="plain", temperature=0.2))) == Plain(temperature=0.2)
+    pairs = build_method(RunConfig(method=MethodConfig(name="simclr", pairs="same_label")))
+    assert pairs == SimCLR(pairs=same_label)
+
+
+def test_the_attacks_that_are_built():
+    assert build_attack(RunConfig()) == FGSM(Linf(0.03, space="normalized", clip=False))
+    given = AttackConfig(name="pgd", eps=8 / 255, space="pixel", clip=True, steps=3, random_start=False)
+    assert build_attack(RunConfig(attack=given)) == PGD(Linf(8 / 255), steps=3, random_start=False)
+    other = build_attack(RunConfig(attack=AttackConfig(norm="l2", eps=0.5)))
+    assert other == FGSM(L2(0.5, space="normalized", clip=False))
+
+
+def test_a_given_value_is_kept():
+    given = RunConfig(
+        method=MethodConfig(temperature=0.2),
+        optimizer=OptimizerConfig(lr=0.1),
+        training=TrainingConfig(epochs=7, batch_size=32),
+        evaluation=EvaluationConfig(knn_k=3, logistic_epochs=4),
+    )
+    config = resolve(given)
+    assert (config.method.temperature, config.optimizer.lr, config.training.epochs) == (0.2, 0.1, 7)
+    assert (config.training.batch_size, config.evaluation.knn_k, config.evaluation.logistic_epochs) == (32, 3, 4)
+    assert config.evaluation.knn_temperature == 0.2
+    assert given.encoder.name is None, "the given configuration is left alone"
+
+
+def method(**settings):
+    return RunConfig(method=MethodConfig(**settings))
+
+
+def attack(**settings):
+    return RunConfig(attack=AttackConfig(**settings))
+
+
+def training(**settings):
+    return RunConfig(training=TrainingConfig(**settings))
+
+
+def optimizer(**settings):
+    return RunConfig(optimizer=OptimizerConfig(**settings))
+
+
+WRONG = {
+    r"method\.name must be one of .*, not 'simclear'; did you mean 'simclr'\?": method(name="simclear"),
+    r"method\.base must be one of plain, uel, simclr, supcon, not 'rocl'": method(base="rocl"),
+    r"method\.pairs must be one of same_image, same_label, not 'samelabel'; did you mean 'same_label'\?": method(
+        pairs="samelabel"
+    ),
+    r"method\.alpha is 2\.0, but simclr has no such option \(it has pairs, temperature\)": method(
+        name="simclr", alpha=2.0
+    ),
+    r"method\.detach_keys is True, but clae over plain has no such option": method(base="plain", detach_keys=True),
+    r"method\.temperature must be more than 0, not 0": method(temperature=0.0),
+    r"method\.preset is 'official', but simclr is the same in paper": method(name="simclr", preset="official"),
+    r"attack\.eps must be more than 0, such as 8/255, not -0\.1": attack(eps=-0.1),
+    r"attack\.eps must be more than 0, such as 8/255, not 0": attack(eps=0.0),
+    r"attack\.steps is set to 5, but fgsm has no such option": attack(steps=5),
+    r"attack\.steps must be at least 1, not 0": attack(name="pgd", steps=0),
+    r"attack\.eps must be given with attack\.norm l2": attack(norm="l2"),
+    r"attack\.restarts must be 1 in training, not 3": attack(name="pgd", restarts=3),
+    r"attack\.eps is 0\.1, but simclr has no attack": replace(attack(eps=0.1), method=MethodConfig(name="simclr")),
+    r"training\.batch_size must be at least 2, not 1: one image has no other": training(batch_size=1),
+    r"training\.epochs must be at least 1, not 0": training(epochs=0),
+    r"training\.accumulate must be 1, not 4: the negatives": training(accumulate=4),
+    r"training\.checkpoint_every must be at least 1, not 0": training(checkpoint_every=0),
+    r"training\.probe_every must be at least 0, not -1": training(probe_every=-1),
+    r"training\.seed must be at least 0, not -1": training(seed=-1),
+    r"training\.processes must be at least 1, not 0": training(processes=0),
+    r"batch_size is 15, which 2 processes cannot share equally": training(batch_size=15, processes=2, device="cpu"),
+    r"optimizer\.lr must be more than 0, not -1": optimizer(lr=-1.0),
+    r"optimizer\.momentum must be at least 0 and less than 1, not 1\.0": optimizer(momentum=1.0),
+    r"optimizer\.lr must be given with optimizer\.name lars": optimizer(name="lars"),
+    r"milestones and optimizer\.factors must be equally long, not 2 and 1": optimizer(
+        schedule="step", milestones=[1, 2], factors=[0.1]
+    ),
+    r"milestones must be rising epochs from 1 on, not \[5, 3\]": optimizer(
+        schedule="step", milestones=[5, 3], factors=[0.1, 0.2]
+    ),
+    r"warmup_epochs must be less than training\.epochs \(30\), not 30": optimizer(schedule="cosine", warmup_epochs=30),
+    r"evaluation\.knn_k must be at least 1, not 0": RunConfig(evaluation=EvaluationConfig(knn_k=0)),
+    r"evaluation\.domain is adv, but simclr has one batch norm": RunConfig(
+        method=MethodConfig(name="simclr"), evaluation=EvaluationConfig(domain="adv")
+    ),
+    r"encoder\.name is 'resnet19'.*did you mean": RunConfig(encoder=EncoderConfig(name="resnet19")),
+    r"data\.name: 'cifar' is none of .*did you mean 'cifar10'": RunConfig(data=DataConfig(name="cifar")),
+    r"data\.views must be one of .*'simclear'; did you mean 'simclr'": RunConfig(data=DataConfig(views="simclear")),
+    r"init_from is w\.safetensors, but there is no such file": RunConfig(init_from="w.safetensors"),
+}
+
+
+@pytest.mark.parametrize("sentence", list(WRONG))
+def test_what_is_wrong_is_one_sentence(sentence):
+    with pytest.raises(ValueError, match=sentence) as error:
+        resolve(WRONG[sentence])
+    assert "\n" not in str(error.value)
+
+
+def test_cuda_without_a_device(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ValueError, match="training.device is cuda, but no CUDA device is available"):
+        resolve(training(device="cuda"))
+
+
+def test_a_taken_folder_is_not_overwritten_unasked(tmp_path):
+    (tmp_path / "config.yaml").write_text("method: {name: clae}")
+    with pytest.raises(ValueError, match="exists: choose another folder, or --overwrite"):
+        resolve(RunConfig(out=str(tmp_path)))
+    resolve(RunConfig(out=str(tmp_path), overwrite=True))
+    (tmp_path / "config.yaml").rename(tmp_path / "thesis.tex")
+    with pytest.raises(ValueError, match="only a run folder is overwritten"):
+        resolve(RunConfig(out=str(tmp_path), overwrite=True))
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (
+            lambda c: setattr(c.training, "batch_size", 65),
+            "batch_size is 65, but synthetic has only 64 training images",
+        ),
+        (lambda c: setattr(c.evaluation, "knn_k", 65), "knn_k is 65, but synthetic has only 64 training images"),
+    ],
+)
+def test_too_few_images_are_noticed_before_anything_is_written(tmp_path, change, sentence):
+    config = tiny(tmp_path / "run")
+    change(config)
+    with pytest.raises(ValueError, match=sentence):
+        train(config)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("settings", [{"name": "supcon"}, {"name": "simclr", "pairs": "same_label"}])
+def test_missing_labels_are_noticed_before_anything_is_written(tmp_path, monkeypatch, settings):
+    from sparring.training import engine
+
+    def unlabelled(config, *, seed):
+        return tuple(replace(images, labels=None) for images in load(config, seed=seed))
+
+    load = engine.load_images
+    monkeypatch.setattr(engine, "load_images", unlabelled)
+    config = replace(tiny(tmp_path / "run", method="simclr"), method=MethodConfig(**settings))
+    config.optimizer = OptimizerConfig(name="sgd", lr=0.1)
+    with pytest.raises(ValueError, match=r"needs labels, but the training images of synthetic have none"):
+        train(config)
+    assert not (tmp_path / "run").exists()
