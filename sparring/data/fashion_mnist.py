@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import math
 import zlib
 from pathlib import Path
 
@@ -57,9 +58,11 @@ def read_idx(file: Path) -> np.ndarray:
     if len(content) < 4 or content[:3] != b"\0\0\x08":
         raise ValueError(f"{file} is no idx file of unsigned bytes")
     start = 4 + 4 * content[3]
+    if len(content) < start:
+        raise ValueError(f"{file} is truncated within its head")
     shape = tuple(np.frombuffer(content[4:start], dtype=">u4").tolist())
-    if len(shape) != content[3] or len(content) - start != int(np.prod(shape)):
-        raise ValueError(f"{file} is truncated: its head promises {shape}, {max(0, len(content) - start)} bytes follow")
+    if len(content) - start != math.prod(shape):
+        raise ValueError(f"{file} is truncated: its head promises {shape}, but {len(content) - start} bytes follow")
     return np.frombuffer(content, dtype=np.uint8, offset=start).reshape(shape)
 
 
