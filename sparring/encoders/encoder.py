@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,19 +11,23 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from sparring.norms import use_domain
+from sparring.norms import has_domains, use_domain
 from sparring.types import Domain
 
 
 class Normalize(nn.Module):
-    """(x - mean) / std per channel; the constants belong to the architecture, not to the state dict."""
+    """(x - mean) / std per channel, in units of pixels in [0, 1].
+
+    The constants follow the module's device and dtype, but belong to the architecture and not to the state dict.
+    Raises ValueError unless there is one finite mean and one positive std a channel.
+    """
 
     mean: Tensor
     std: Tensor
 
     def __init__(self, mean: Sequence[float], std: Sequence[float]):
         super().__init__()
-        if len(mean) != len(std) or not all(s > 0 for s in std):
+        if not mean or len(mean) != len(std) or not all(math.isfinite(v) for v in (*mean, *std)) or min(std) <= 0:
             raise ValueError(f"mean {list(mean)} and std {list(std)} must have one value a channel, std above 0")
         self.register_buffer("mean", torch.tensor(list(mean)).view(-1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(list(std)).view(-1, 1, 1), persistent=False)
@@ -33,20 +38,25 @@ class Normalize(nn.Module):
 
 
 class ContrastiveEncoder(nn.Module):
-    """`encoder(x, domain) -> z` of unit length, `encoder.represent(x, domain) -> h`.
+    """`encoder(x, domain) -> z = head(h) / |head(h)|`, `encoder.represent(x, domain) -> h = backbone((x - mean) / std)`.
 
-    x: float pixels in [0, 1], [B, C, H, W], or views [V, B, C, H, W], which are encoded in one joint forward (batch
-    norms then see V B images) and come back as [V, B, D]. `domain` chooses the batch norm; "adv" needs `norms.convert` first.
-    `architecture` is the plain dict from which `build_encoder` makes this encoder again (empty for hand-made ones).
+    x: float pixels in [0, 1], [B, C, H, W], or views [V, B, C, H, W], which are encoded in one joint forward (batch norms
+    then see V B images) and come back as [V, B, D]. `domain` chooses the batch norm; "adv" needs `norms.convert` first.
+    z is computed in float32 at least, under autocast too.
+
+    `features` is the width of h, `dim` that of z: what `backbone` and `head` return. `architecture` is the plain dict
+    from which `rebuild` makes this encoder again (empty for hand-made ones); its "dual" says what the encoder is now.
+
+    Raises ValueError for images of another number of channels (they would be broadcast), and for integer pixels.
     """
 
     def __init__(
         self,
         backbone: nn.Module,
         head: nn.Module,
-        *,
         mean: Sequence[float],
         std: Sequence[float],
+        *,
         features: int,
         dim: int,
         architecture: dict[str, Any] | None = None,
@@ -57,7 +67,7 @@ class ContrastiveEncoder(nn.Module):
         self.head = head
         self.features = features
         self.dim = dim
-        self.architecture = dict(architecture or {})
+        self._architecture = dict(architecture or {})
         self._std = tuple(float(s) for s in std)
 
     @property
@@ -65,13 +75,17 @@ class ContrastiveEncoder(nn.Module):
         """Per-channel standard deviation of the normalisation, in pixels of [0, 1]."""
         return self._std
 
+    @property
+    def architecture(self) -> dict[str, Any]:
+        """What `rebuild` needs; empty for a hand-made encoder."""
+        return self._architecture and {**self._architecture, "dual": has_domains(self)}
+
     def forward(self, x: Float[Tensor, "*B C H W"], domain: Domain = "clean") -> Float[Tensor, "*B D"]:
         """Embeddings z, of unit length."""
         with use_domain(self, domain):
             z = self.head(self._backbone_features(x))
-        return F.normalize(z.float() if z.dtype in (torch.bfloat16, torch.float16) else z, dim=-1).unflatten(
-            0, x.shape[:-3]
-        )
+        z = z.float() if z.dtype in (torch.bfloat16, torch.float16) else z
+        return F.normalize(z, dim=-1).unflatten(0, x.shape[:-3])
 
     def represent(self, x: Float[Tensor, "*B C H W"], domain: Domain = "clean") -> Float[Tensor, "*B D"]:
         """Representations h, before the head."""
@@ -79,7 +93,11 @@ class ContrastiveEncoder(nn.Module):
             return self._backbone_features(x).unflatten(0, x.shape[:-3])
 
     def _backbone_features(self, x: Tensor) -> Tensor:
-        if x.ndim not in (4, 5) or x.shape[-3] != len(self._std):
-            image = f"{len(self._std)}, H, W]"
-            raise ValueError(f"x has shape {list(x.shape)}; this encoder takes [B, {image} or [V, B, {image}")
+        channels = len(self._std)
+        if x.ndim not in (4, 5) or x.shape[-3] != channels:
+            raise ValueError(
+                f"x has shape {list(x.shape)}; this encoder takes [B, {channels}, H, W] or [V, B, {channels}, H, W]"
+            )
+        if not x.is_floating_point():
+            raise ValueError(f"x is {x.dtype}; this encoder takes float pixels in [0, 1] (divide uint8 by 255)")
         return self.backbone(self.normalize(x.flatten(0, -4)))

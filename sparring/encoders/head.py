@@ -1,4 +1,8 @@
-"""What stands between the representation h and the embedding z; it is dropped when the encoder is used."""
+"""What stands between the representation h and the embedding z; it is dropped when the encoder is used.
+
+Code: chihhuiho/CLAE, Plain/models/resnet_cifar.py (linear) and SimCLR/modules/simclr_BN.py (mlp), biases included. The
+division by the length is the encoder's. Differs from: nothing.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +20,11 @@ HEADS = {
 def build_head(
     name: Literal["linear", "mlp", "none"], features: int, dim: int, hidden: int | None = None
 ) -> tuple[nn.Module, int]:
-    """The head and the width of z. `hidden` defaults to the width of h; with "none", z is as wide as h."""
+    """The head over `features` inputs, and the width of z.
+
+    `hidden` (mlp only) defaults to the width of h. With "none", z is as wide as h and `dim` is not used.
+    Raises ValueError for an unknown name and widths below 1.
+    """
     if name not in HEADS:
         raise ValueError(f"encoder.head is {name!r}; it must be one of {', '.join(HEADS)}")
     if name == "none":

@@ -1,8 +1,13 @@
-"""ResNets for 32-pixel images (He et al. 2016).
+"""ResNets for small images.
 
-`cifar_resnet`: ResNet-18/34/50/101 with a 3x3 stem of stride 1 and no max-pooling, as CLAE, RoCL, ACL and SupCon use
-them on CIFAR; h has 512 (18, 34) or 2048 (50, 101) features. `ResNet20`: the CIFAR network of He et al., section 4.2, widths
-16-32-64, h of 64 features; its shortcuts are 1x1 convolutions with batch norm (option B).
+`cifar_resnet`: ResNet-18/34/50/101 with a 3x3 stem of stride 1 and no max-pooling, averaged over the whole image, as CLAE,
+RoCL, ACL and SupCon use them on CIFAR; h has 512 (18, 34) or 2048 (50, 101) features, 11.17 / 21.28 / 23.50 / 42.49
+million parameters. `ResNet20`: the CIFAR network of He et al., widths 16-32-64, h of 64 features, 0.27 million.
+
+Paper: He et al. 2016, "Deep Residual Learning for Image Recognition", sections 3.3 and 4.2.
+Code:  blocks and stages are torchvision's (stride in the 3x3 convolution of a bottleneck).
+Differs from: chihhuiho/CLAE leaves convolutions at PyTorch's default initialisation; here they are He normal (fan out),
+as in the paper. ResNet-20's shortcuts are 1x1 convolutions with batch norm (option B), not padding with zeros (A).
 """
 
 from __future__ import annotations
@@ -20,7 +25,12 @@ LAYERS: dict[str, tuple[type[BasicBlock | Bottleneck], list[int]]] = {
 
 
 def cifar_resnet(name: str, channels: int = 3) -> nn.Module:
-    """ResNet `name` with the stem for small images; returns features, not class scores."""
+    """ResNet `name` with the stem for small images; returns features, not class scores.
+
+    Raises ValueError for a name that is not in `LAYERS`.
+    """
+    if name not in LAYERS:
+        raise ValueError(f"there is no ResNet {name!r} for small images; there are {', '.join(LAYERS)}")
     network = ResNet(*LAYERS[name])
     network.conv1 = convolution(channels, 64, 3)
     network.maxpool = nn.Identity()  # pyright: ignore[reportAttributeAccessIssue]
@@ -29,7 +39,7 @@ def cifar_resnet(name: str, channels: int = 3) -> nn.Module:
 
 
 class ResNet20(nn.Module):
-    """Three stages of three basic blocks; 0.27 million parameters."""
+    """Three stages of three basic blocks each: 1 + 18 layers, the 20th being the classifier that is left out."""
 
     def __init__(self, channels: int = 3):
         super().__init__()
