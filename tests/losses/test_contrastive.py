@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.testing import assert_close
 
 from sparring.losses import contrastive, info_nce, instance_discrimination
@@ -149,6 +150,24 @@ def test_blocks_of_anchors_change_nothing(monkeypatch):
             assert_close(x, y, rtol=1e-12, atol=1e-12)
 
 
+def test_memory_is_that_of_the_similarities():
+    """Nothing of N x N x D, and what info_nce keeps for backward is one float matrix beside its masks."""
+    z, pairs = embeddings(64, 32, dtype=torch.float32), two_views(32)
+    for loss, matrices in ((info_nce, 1.0), (lambda a, _, *rest: instance_discrimination(a, *rest), 8.0)):
+        kept: dict[int, int] = {}
+
+        def keep(x, kept=kept):
+            kept[x.untyped_storage().data_ptr()] = x.untyped_storage().nbytes()
+            return x
+
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda x: x):
+            value = loss(z, z, pairs, 0.1)
+        matrix, masks, rows = 64 * 64 * 4, 2 * 64 * 64, 8 * 64 * 32 * 4
+        assert max(kept.values()) == matrix
+        assert matrix < sum(kept.values()) <= matrices * matrix + masks + rows
+        value.backward()
+
+
 def test_first_and_second_derivatives_are_those_of_finite_differences():
     a, k, pairs = embeddings(4, 3, seed=1), embeddings(5, 3, seed=2), random_pairs(4, 5)
     assert torch.autograd.gradcheck(lambda a, k: info_nce(a, k, pairs, 0.5), (a, k))
@@ -203,6 +222,16 @@ def test_anchors_without_positives_contribute_zero_and_stay_in_the_mean(loss):
     value, gradient = value_and_gradients(lambda z: loss(z, lonely, 0.1), z)
     assert_close(value, of_each.sum() / 8, rtol=1e-12, atol=1e-12)
     assert gradient.isfinite().all()
+
+
+@LOSSES
+def test_no_step_of_the_backward_pass_makes_a_nan(loss):
+    """Anomaly detection, a debugging aid of every trainer, refuses NaNs on the way even where a mask drops them later."""
+    z, pairs = embeddings(8, 5), two_views(4)
+    pairs.positive[[1, 6]] = False
+    pairs.contrast[6] = False
+    with torch.autograd.set_detect_anomaly(True):
+        loss(z, pairs, 0.1).backward()
 
 
 def loss_of_one(loss, z, pairs: Pairs, anchor: int):
@@ -350,6 +379,15 @@ class TestBadInput:
         pairs = Pairs(torch.ones(0, 4, dtype=torch.bool), torch.ones(0, 4, dtype=torch.bool))
         with pytest.raises(ValueError, match=r"^there are 0 anchors and 4 keys"):
             info_nce(torch.ones(0, 3), torch.ones(4, 3), pairs, 0.1)
+
+
+@LOSSES
+def test_nothing_depends_on_values_in_python(loss):
+    """Tensors without values: an `.item()` or a branch on data, which would make a GPU wait, raises here."""
+    with FakeTensorMode():
+        z, pairs = torch.empty(8, 4, requires_grad=True), two_views(4)
+        loss(z, pairs, 0.1).backward()
+        assert z.grad is not None
 
 
 @pytest.mark.gpu
