@@ -81,7 +81,7 @@ class DataConfig:
     test_images: int | None = None
     """Only so many evaluation images, likewise."""
     views: str | None = None
-    """Augmentation pipeline: simclr, uel (Plain and UEL), digits, or none."""
+    """Augmentation pipeline: simclr, uel (Plain and UEL), supcon, digits, or none."""
     loading: Literal["auto", "memory", "stream"] = "auto"
     """Whether images are kept as uint8 in memory (or on the GPU) or streamed from workers."""
     workers: int = 2

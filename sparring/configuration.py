@@ -45,6 +45,11 @@ class Field:
         return next(member for member in typing.get_args(self.type) if member is not types.NoneType)
 
     @property
+    def optional(self) -> bool:
+        """Whether it may be left open."""
+        return types.NoneType in typing.get_args(self.type)
+
+    @property
     def choices(self) -> tuple[str, ...]:
         """What a Literal allows; empty for other types."""
         return typing.get_args(self.plain_type) if typing.get_origin(self.plain_type) is Literal else ()
@@ -125,19 +130,21 @@ def radius(value: Any) -> float:
     return number
 
 
-def convert(field: Field, value: Any, place: str = "") -> Any:
-    """`value`, from YAML or as text, as the field's type; a ValueError that names field, value and what is allowed."""
-    refused = f"{field.key} must be {field.allowed}, not {_shown(value)}{place}"
+def convert(field: Field, given: Any, place: str = "") -> Any:
+    """`given`, from YAML or as text, as the field's type; a ValueError that names field, value and what is allowed."""
+    value = given
+    if (field.plain_type is str and isinstance(value, str)) or (value is None and field.optional):
+        return value
     if field.is_list and isinstance(value, str):
         value = value.strip("[] ").replace(",", " ").split()
     parts = value if isinstance(value, list) else [value]
-    if any(isinstance(part, float) and not math.isfinite(part) for part in parts):
-        raise ValueError(refused)
     try:
-        return _parser().parse_object({field.key: value}, defaults=False)[field.key]
+        if value is None or any(isinstance(part, float) and not math.isfinite(part) for part in parts):
+            raise ValueError(f"{field.key} has no value")
+        return _parser(field.key).parse_object({field.key: value}, defaults=False)[field.key]
     except Exception as error:
-        # jsonargparse names Python's types; whatever it found wrong, the sentence above says what is allowed.
-        raise ValueError(refused) from error
+        # jsonargparse names Python's types; whatever it found wrong, this sentence says what is allowed.
+        raise ValueError(f"{field.key} must be {field.allowed}, not {_shown(given)}{place}") from error
 
 
 def _shown(value: Any) -> str:
@@ -145,15 +152,17 @@ def _shown(value: Any) -> str:
 
 
 @functools.cache
-def _parser() -> Any:
+def _parser(key: str) -> Any:
+    """jsonargparse's parser of one setting: its time grows with the number of settings it knows."""
     import jsonargparse
     from jsonargparse.typing import register_type
 
     errors = (ValueError, ZeroDivisionError)
-    register_type(Radius, serializer=float, deserializer=radius, deserializer_exceptions=errors)
+    register_type(
+        Radius, serializer=float, deserializer=radius, deserializer_exceptions=errors, fail_already_registered=False
+    )
     parser = jsonargparse.ArgumentParser(exit_on_error=False)
-    for field in fields().values():
-        parser.add_argument(f"--{field.key}", type=field.type, default=field.default)
+    parser.add_argument(f"--{key}", type=fields()[key].type)
     return parser
 
 
@@ -163,7 +172,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
 
     path = Path(path)
     try:
-        content = yaml.safe_load(path.read_text())
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ValueError(f"--config is {path}, but there is no such file") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -214,4 +223,4 @@ def to_yaml(made: RunConfig) -> str:
     """The configuration as YAML that `read_yaml` reads back to the same values."""
     import yaml
 
-    return yaml.safe_dump(dataclasses.asdict(made), sort_keys=False, allow_unicode=True)
+    return yaml.safe_dump(dataclasses.asdict(made), sort_keys=False)

@@ -85,7 +85,7 @@ def read_words(words: Sequence[str], options: dict[str, bool]) -> Words:
                 value += f" {words.pop(0)}"
         else:
             value = _value(words, f"--{name}")
-        read.settings[field.key] = convert(field, value)
+        read.settings[field.key] = convert(field, None if value == "null" else value)
     return read
 
 

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from sparring.config import RunConfig
 from sparring.data import ImageSet, load_images
 from sparring.evaluation import evaluate
-from sparring.methods import CLAE
 from sparring.reporting import collect, write_report
 from sparring.training import build_attack, build_method, checkpoints, new_encoder, run_folder
 from sparring.training.build import has_attack
@@ -81,7 +80,7 @@ def measure(
         encoder,
         build_method(config),
         # A method without an adversary is shown CLAE's.
-        build_attack(config) if has_attack(config) else CLAE().attack,
+        build_attack(config if has_attack(config) else RunConfig()),
         images=shown.images if isinstance(shown.images, Tensor) else torch.cat(list(shown.images)),
         labels=shown.labels,
         classes=shown.classes,

@@ -60,9 +60,9 @@ class Pipeline:
 def pipeline(name: str, image_size: int) -> Pipeline:
     """The pipeline `name` (see `pipeline_names`) whose views have `image_size` pixels a side.
 
-    simclr, uel: chihhuiho/CLAE, SimCLR and Plain/UEL, operations in the published order. No blur. Differs from
-    chihhuiho/CLAE: values are not rounded to 8 bits between operations (there: PIL images), and normalisation is left
-    to the encoder.
+    simclr, uel: chihhuiho/CLAE, SimCLR and Plain/UEL; supcon: HobbitLong/SupContrast, main_supcon.py; operations in the
+    published order, no blur. Differs from both: values are not rounded to 8 bits between operations (there: PIL
+    images), and normalisation is left to the encoder.
     """
     if image_size < 1:
         raise ValueError(f"image_size: {image_size}; a view has at least 1 pixel a side")
@@ -85,6 +85,15 @@ def pipeline(name: str, image_size: int) -> Pipeline:
                 RandomHorizontalFlip(),
             ),
         ),
+        "supcon": Pipeline(
+            "SupCon at CIFAR size: crop (area 0.2-1), flip, colour jitter in 4 of 5, gray in 1 of 5",
+            (
+                RandomResizedCrop(image_size, scale=(0.2, 1.0)),
+                RandomHorizontalFlip(),
+                ColorJitter(0.4, 0.4, 0.4, 0.1, p=0.8),
+                RandomGrayscale(0.2),
+            ),
+        ),
         "digits": Pipeline(
             "characters and other shapes with a handedness: crop (area 0.5-1), rotation, brightness, contrast; no flip",
             (
@@ -102,7 +111,7 @@ def pipeline(name: str, image_size: int) -> Pipeline:
 
 def pipeline_names() -> dict[str, str]:
     """Every pipeline's name with one line about it."""
-    return {name: pipeline(name, 1).line for name in ("simclr", "uel", "digits", "none")}
+    return {name: pipeline(name, 1).line for name in ("simclr", "uel", "supcon", "digits", "none")}
 
 
 def make_views(
