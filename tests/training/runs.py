@@ -14,11 +14,16 @@ from sparring.config import (
 )
 
 
-def backbone() -> nn.Module:
+def backbone() -> nn.Sequential:
     """Features [B, 32] of RGB images, with a batch norm and dropout (which draws from the global random state)."""
     return nn.Sequential(
         nn.Conv2d(3, 8, 3, 2, 1), nn.BatchNorm2d(8), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Dropout(0.1)
     )
+
+
+def backbone_without_dropout() -> nn.Module:
+    """The same features, a function of the images alone."""
+    return backbone()[:-1]
 
 
 def tiny(out, method="clae", **training) -> RunConfig:

@@ -155,7 +155,7 @@ def test_what_is_wrong_is_one_sentence(sentence):
 
 def test_cuda_without_a_device(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(ValueError, match="training.device is cuda, but no CUDA device is available"):
+    with pytest.raises(ValueError, match=r"training\.device is cuda, but no CUDA device is available"):
         resolve(training(device="cuda"))
 
 

@@ -121,7 +121,7 @@ def test_what_changes_nothing_may_differ(whole):
 
 
 def test_there_must_be_something_to_resume(tmp_path):
-    with pytest.raises(ValueError, match="resume is .*nowhere, but there is no such run folder"):
+    with pytest.raises(ValueError, match=r"resume is .*nowhere, but there is no such run folder"):
         resolve(RunConfig(resume=str(tmp_path / "nowhere")))
     with pytest.raises(ValueError, match=r"is no run folder: it holds no config\.yaml"):
         resolve(RunConfig(resume=str(tmp_path)))
