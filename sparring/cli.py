@@ -212,8 +212,6 @@ def _one_run(positional: list[str], verb: str) -> str:
 
 def _summarise(run: Path) -> None:
     """The figures, the attack in words, and what to look at or type next."""
-    import json
-
     from sparring.reporting.run_folder import read_run
 
     folder = read_run(run)
@@ -234,7 +232,8 @@ def _summarise(run: Path) -> None:
         )
     print(f"report     {run / 'report.html'}")
     print(f"again      sparring train --config {run / 'config.yaml'}")
-    print(f"longer     sparring train --resume {run} --epochs {json.dumps(2 * folder.setting('training.epochs'))}")
+    if folder.setting("optimizer.schedule") != "cosine":  # which was drawn for the number of epochs
+        print(f"longer     sparring train --resume {run} --epochs {2 * folder.setting('training.epochs')}")
 
 
 def _report(words: list[str]) -> int:

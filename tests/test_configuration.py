@@ -4,6 +4,7 @@ import dataclasses
 import re
 from pathlib import Path
 
+import hypothesis
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,6 +15,7 @@ from sparring.flags import key_of, read_words, short_names
 
 ROOT = Path(__file__).parent.parent
 OPTIONS = {"config": True, "print-config": False, "help": False}
+EVALUATE = {"protocol", "protocol-version"}
 
 
 def flags(line: str) -> dict:
@@ -144,6 +146,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path):
         configuration.read_yaml(tmp_path / "binary.yaml")
 
 
+@hypothesis.settings(max_examples=30, deadline=None)
 @given(
     eps=st.floats(1e-12, 1e3), lr=st.floats(1e-9, 10), factors=st.lists(st.floats(1e-6, 1)), out=st.text("ab1 :#'\"é/")
 )
@@ -166,8 +169,9 @@ def test_every_option_of_every_method_is_a_setting():
 
 @pytest.mark.parametrize("page", ["README.md", "docs/command-line.md", "docs/python.md"])
 def test_flags_in_the_documentation_exist_and_mean_one_thing(page):
-    commands = re.findall(r"sparring train ([^\n`|#]*)", (ROOT / page).read_text())
+    blocks = "".join(re.findall(r"^```bash\n(.*?)^```", (ROOT / page).read_text(), re.M | re.S))
+    commands = re.findall(r"sparring (?:train|evaluate) ([^\n#]*)", blocks)
     assert commands or page == "docs/python.md"
     for command in commands:
         for flag in re.findall(r"--([A-Za-z][\w.-]*)", command):
-            assert flag in {*OPTIONS, "debug"} or key_of(flag), command
+            assert flag in {*OPTIONS, *EVALUATE} or key_of(flag), command
