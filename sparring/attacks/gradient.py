@@ -16,8 +16,8 @@ All of them: `attack(objective, x, *, std=None, generator=None) -> x_adv`.
   image's perturbation follows its own value unless images interact (batch norm, contrastive losses).
 - Differentiates with respect to the images only; works under torch.no_grad and with frozen parameters.
 - Randomness comes from `generator`, on x's device. None is a fresh one seeded 0: the same start in every call.
-- What the objective draws from the global random state (dropout) is put back afterwards; so are all buffers (running
-  statistics), unless `update_statistics`, which the published CLAE does (chihhuiho/CLAE).
+- What the objective draws from the global random state (dropout) is put back afterwards; so are the buffers (running
+  statistics) of modules in training mode, unless `update_statistics`, as the published CLAE (chihhuiho/CLAE).
 - x_adv is detached, with dtype and layout of x, in ball and box (16-bit images too). Computed in float32 or better.
 
 Raises ValueError for a bad threat, image, std, generator or objective; FloatingPointError that names the step whose
@@ -102,7 +102,9 @@ class GradientAttack(ABC):
         return best
 
     def _climb(self, watched: Watched, region: Region, generator: torch.Generator) -> Tensor:
-        delta = region.project(self.start(region, generator))
+        delta = self.start(region, generator)
+        if not self.starts_at_x:
+            delta = region.project(delta)
         for step, length in enumerate(self.step_lengths, start=1):
             gradient = watched.gradient(region.images(delta), f"step {step} of {len(self.step_lengths)}")
             delta = region.ascend(delta, gradient, length)

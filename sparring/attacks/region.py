@@ -52,7 +52,8 @@ class Region:
             raise ValueError(
                 f"std is {tuple(std)}; x has shape {tuple(self.x.shape)} and needs {channels} positive numbers."
             )
-        return self.centre.new_tensor(std).view(-1, 1, 1)
+        # Filled on the device: a tensor made from numbers would be copied there, and the copy waited for.
+        return torch.stack([self.centre.new_full((1, 1), s) for s in std])
 
     def zero(self) -> Float[Tensor, "B *image"]:
         """No perturbation."""

@@ -134,13 +134,13 @@ class L1(Threat):
 
     def ascend(self, gradient: Perturbation, length: float, delta: Perturbation, box: Box | None) -> Perturbation:
         """length / k * sign(gradient) on the k largest |gradient|, as far as the box lets them and on to the next."""
-        slope, largest_first = gradient.flatten(1).abs().sort(dim=1, descending=True, stable=True)
-        share = length / math.ceil(self.sparsity * slope.shape[1])
+        largest_first = gradient.flatten(1).abs().argsort(dim=1, descending=True, stable=True)
+        share = length / math.ceil(self.sparsity * largest_first.shape[1])
         room = torch.full_like(delta, share)
         if box is not None:
             low, high = box
             room = torch.minimum(room, torch.where(gradient > 0, high - delta, delta - low))
-        part = room.flatten(1).gather(1, largest_first).where(slope > 0, 0).double()
+        part = room.flatten(1).gather(1, largest_first).double()
         left = (length - part.cumsum(1) + part).clamp(min=0)
         step = torch.empty_like(part).scatter(1, largest_first, torch.minimum(part, left))
         return step.view(delta.shape).to(delta.dtype) * gradient.sign()

@@ -306,6 +306,11 @@ def test_a_gradient_that_is_not_finite_names_the_step():
 
     with pytest.raises(FloatingPointError, match="not finite at step 3 of 10"):
         PGD(L2(0.1))(sick_at_the_third([]), images(2, 3, 4, 4))
+    for sick in (math.nan, math.inf):
+        one_pixel = torch.ones(2, 3, 4, 4)
+        one_pixel[1, 2, 3, 3] = sick
+        with pytest.raises(FloatingPointError, match="not finite at step 1 of 1 "):
+            FGSM(Linf(0.1))(lambda z, w=one_pixel: (z * w).sum(), images(2, 3, 4, 4, dtype=torch.float32))
     with pytest.raises(FloatingPointError, match="NaN at the end"):
         PGD(L2(0.1), steps=2, restarts=2)(
             lambda z: bumpy(z) + (0.0 if z.requires_grad else math.nan), images(2, 3, 4, 4)

@@ -132,6 +132,18 @@ def test_a_graph_built_before_the_attack_can_be_differentiated_after_it():
     assert all(torch.equal(a, b) for a, b in zip(*gradients, strict=True))
 
 
+def test_a_memory_bank_in_evaluation_mode_is_not_copied():
+    net, x, banks = network().eval(), images(), []
+
+    def objective(z):
+        value = net(z).square().sum(1)
+        banks.append(net[1].running_mean)
+        return value
+
+    FGSM(Linf(0.1))(objective, x)
+    assert banks[0] is net[1].running_mean
+
+
 def test_a_module_that_changes_mode_within_the_objective():
     net, x = network().eval(), images()
     before = state(net)
