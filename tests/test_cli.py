@@ -90,8 +90,8 @@ def test_a_mistake_is_one_sentence_and_nothing_is_written(capsys, command, sente
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        ("--eps 0", ["eps", "0.0"]),
-        ("--eps -1", ["eps", "-1.0"]),
+        ("--eps 0", ["attack.eps must be more than 0", "0.0"]),
+        ("--eps -1", ["attack.eps must be more than 0", "-1.0"]),
         ("--data cifar11", ["data", "'cifar11'", "did you mean 'cifar10'"]),
         ("--encoder resnet19", ["encoder.name", "'resnet19'", "did you mean"]),
         ("--data cifar10 --root .", ["cifar10", "cifar-10-binary.tar.gz"]),
