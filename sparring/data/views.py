@@ -25,6 +25,8 @@ from sparring.data.augment import (
 )
 
 VIEWS = 2
+PART = 64
+"""Images that a CPU takes through a whole pipeline together: what is between its operations then stays in the cache."""
 
 
 @dataclass(frozen=True)
@@ -47,14 +49,20 @@ class Pipeline:
             raise ValueError(
                 f"generator: views are drawn on the CPU so that every device sees the same; it is on {generator.device}"
             )
-        n, rows = len(images), slice(rank * len(images), (rank + 1) * len(images))
-        x = images.to(torch.float32) / 255 if images.dtype == torch.uint8 else images
-        x, size = torch.cat([x] * VIEWS), (x.shape[-2], x.shape[-1])
-        for operation in self.operations:
-            drawn = operation.draw(VIEWS * world_size * n, size, generator)
-            x = operation.apply(x, *(p.unflatten(0, (VIEWS, -1))[:, rows].flatten(0, 1) for p in drawn))
-            size = (x.shape[-2], x.shape[-1])
-        return x.clamp_(0, 1).unflatten(0, (VIEWS, n))  # interpolation rounds
+        n = len(images)
+        part = PART if images.device.type == "cpu" else n
+        drawn: list[tuple[Tensor, ...]] = []
+        views: list[Tensor] = []
+        for start in range(0, n, part):
+            x = images[start : start + part]
+            rows = slice(rank * n + start, rank * n + start + len(x))
+            x = torch.cat([x / 255 if x.dtype == torch.uint8 else x] * VIEWS)
+            for k, operation in enumerate(self.operations):
+                if len(drawn) == k:  # for all images at once, when the first part gets here
+                    drawn.append(operation.draw(VIEWS * world_size * n, (x.shape[-2], x.shape[-1]), generator))
+                x = operation.apply(x, *(p.unflatten(0, (VIEWS, -1))[:, rows].flatten(0, 1) for p in drawn[k]))
+            views.append(x.unflatten(0, (VIEWS, -1)))
+        return torch.cat(views, dim=1).clamp_(0, 1)  # interpolation rounds
 
 
 def pipeline(name: str, image_size: int) -> Pipeline:

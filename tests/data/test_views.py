@@ -119,6 +119,13 @@ def test_processes_together_see_the_views_of_one(images, name):
     assert torch.equal(torch.cat(parts, dim=1), views(name, images))
 
 
+@pytest.mark.parametrize("name", ["simclr", "uel", "digits"])
+def test_taking_images_in_parts_changes_nothing(images, name, monkeypatch):
+    whole = views(name, images)
+    monkeypatch.setattr("sparring.data.views.PART", 5)
+    assert torch.allclose(views(name, images), whole, atol=1e-6)
+
+
 def test_streams_of_different_purpose_or_length_differ():
     seeds = {
         seeded(*where).initial_seed()
