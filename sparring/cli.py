@@ -152,7 +152,9 @@ def _train(words: list[str]) -> int:
     if "print-config" in read.options:
         print(configuration.to_yaml(training.resolve(config)), end="")
         return 0
-    run = training.train(config)
+    from sparring.experiment import run as run_experiment
+
+    run = run_experiment(config)
     if os.environ.get("RANK", "0") == "0":
         _summarise(run)
     return 0
@@ -187,9 +189,10 @@ def _evaluate(words: list[str]) -> int:
     _one_of("--protocol", protocols, ("knn", "logistic", "linear"))
     _one_of("--protocol-version", [version], ("default", "paper"))
     from sparring import training
-    from sparring.measure import measure, run_and_checkpoint
+    from sparring.experiment import measure
+    from sparring.training.resume import run_and_checkpoint
 
-    run, _ = run_and_checkpoint(place)
+    run, _ = run_and_checkpoint(place, field="RUN")
     config = training.resolve(configuration.build(configuration.read_yaml(run / "config.yaml") | read.settings))
     measure(place, config, protocols=protocols, version=version)  # pyright: ignore[reportArgumentType]
     _summarise(run)

@@ -73,7 +73,7 @@ print("heavy:", sorted({"torch", "numpy", "lightning", "jsonargparse", "yaml"} &
         ("train --eps big", "attack.eps must be a number or a fraction such as 8/255, not 'big'"),
         ("train --config nope.yaml", "--config is nope.yaml, but there is no such file"),
         ("train --resume nope", "resume is nope, but there is no such run folder"),
-        ("evaluate nope", "there is no run folder nope"),
+        ("evaluate nope", "RUN is nope, but there is no such run folder"),
         ("evaluate", "evaluate needs one run folder, such as runs/clae-digits-seed0, not none"),
         ("evaluate nope --eps 1", "--attack.eps cannot be changed by evaluate: a run is measured as it was trained"),
         ("evaluate nope --protocol kmeans", "--protocol must be one of knn, logistic, linear, not 'kmeans'"),

@@ -100,7 +100,7 @@ def with_budget(row: RunConfig, name: str) -> RunConfig:
 
 def run(row: str, seed: int, budget: str, root: Path, out: Path, data_label: str) -> Path:
     """Train and evaluate one row with one seed and write its JSON; a finished run is left as it is."""
-    from sparring.training import train
+    from sparring import experiment
     from sparring.training.run_folder import load_config
 
     slug = row.lower().replace(",", "").replace(" ", "-")
@@ -111,7 +111,7 @@ def run(row: str, seed: int, budget: str, root: Path, out: Path, data_label: str
     config = replace(config, data=replace(config.data, root=str(root)), training=replace(config.training, seed=seed))
     with tempfile.TemporaryDirectory() as scratch:
         start = time.perf_counter()
-        folder = train(replace(config, out=str(Path(scratch) / "run")))
+        folder = experiment.run(replace(config, out=str(Path(scratch) / "run")))
         seconds = time.perf_counter() - start
         environment = json.loads((folder / "environment.json").read_text())
         del environment["command"]

@@ -1,4 +1,4 @@
-"""One loop for every method: a configuration is completed and checked, then trained, evaluated and reported."""
+"""One loop for every method: a configuration is completed and checked, then trained."""
 
 from sparring.training.build import build_attack, build_method
 from sparring.training.checkpoints import latest

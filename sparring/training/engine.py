@@ -1,4 +1,4 @@
-"""A whole run: check everything, train, evaluate, report."""
+"""From a configuration to a trained run folder: check everything first, then train."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from sparring.training.run_folder import create, save_config
 
 
 def train(config: RunConfig) -> Path:
-    """Train, evaluate and report; the path of the run folder.
+    """Train; the path of the run folder.
 
     The folder holds config.yaml (complete, rerunnable), environment.json, metrics.jsonl (one line an epoch), log.txt,
-    tensorboard/, checkpoints/, weights.safetensors (the last epoch's), results.json and report.html.
+    tensorboard/, checkpoints/ and weights.safetensors (the last epoch's). `sparring.experiment.run` measures it too.
     Raises ValueError with one sentence for whatever can be known to be wrong beforehand, before anything is written;
     see `sparring.training.fit` for what can go wrong while training.
     """
@@ -45,8 +45,5 @@ def train(config: RunConfig) -> Path:
     else:
         fit(run, config, encoder, train_images, state)
     if is_first():
-        from sparring.measure import measure  # what follows training stands above it
-
         shutil.copyfile(latest(run) / WEIGHTS, run / WEIGHTS)
-        measure(run, config)
     return run

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sparring.config import RunConfig
-from sparring.training.checkpoints import FOLDER, latest, position
+from sparring.training.checkpoints import FOLDER, checkpoints, latest, position
 from sparring.training.run_folder import load_config
 
 FREE = (
@@ -24,16 +24,17 @@ FREE = (
 """Fields that change nothing of what the remaining epochs compute."""
 
 
-def run_and_checkpoint(resume: str) -> tuple[Path, Path]:
-    """The run folder and the checkpoint that `resume` names: a run folder (its newest) or one of its checkpoints."""
-    path = Path(resume)
+def run_and_checkpoint(place: str | Path, field: str = "resume") -> tuple[Path, Path]:
+    """The run folder and the checkpoint that `place` names: a run folder (its newest) or one of its checkpoints."""
+    path = Path(place)
     if path.parent.name == FOLDER:
         position(path)
         if not path.is_dir():
-            raise ValueError(f"resume is {resume}, but there is no such checkpoint")
+            found = ", ".join(each.name for each in checkpoints(path.parent.parent)) or "none"
+            raise ValueError(f"{field} is {place}, but there is no such checkpoint; there are: {found}")
         return path.parent.parent, path
     if not path.is_dir():
-        raise ValueError(f"resume is {resume}, but there is no such run folder")
+        raise ValueError(f"{field} is {place}, but there is no such run folder")
     load_config(path)
     return path, latest(path)
 

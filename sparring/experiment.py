@@ -1,4 +1,4 @@
-"""What follows training, and can be repeated: evaluate a checkpoint, analyse it, write the report."""
+"""A whole experiment: train, then measure, which can be repeated: evaluate a checkpoint, analyse it, write the report."""
 
 from __future__ import annotations
 
@@ -13,32 +13,29 @@ from sparring.config import RunConfig
 from sparring.data import ImageSet, load_images
 from sparring.evaluation import evaluate
 from sparring.reporting import collect, write_report
-from sparring.training import build_attack, build_method, checkpoints, new_encoder, run_folder
+from sparring.training import build_attack, build_method, checkpoints, new_encoder, run_folder, train
 from sparring.training.build import has_attack
 from sparring.training.check import check_images, device_of
+from sparring.training.launch import is_first
+from sparring.training.resume import run_and_checkpoint
 
 RESULTS = "results.json"
+
+
+def run(config: RunConfig) -> Path:
+    """Train, evaluate the last epoch, analyse and report; the path of the run folder.
+
+    Beside what `sparring.training.train` leaves, the folder holds results.json, analysis.json, analysis.npz and
+    report.html. Raises what `train` and `measure` raise. With several processes the first one measures.
+    """
+    folder = train(config)
+    if is_first():
+        measure(folder, run_folder.load_config(folder))
+    return folder
+
+
 SHOWN = 512
 """Test images on which the report's figures are computed."""
-
-
-def run_and_checkpoint(place: str | Path) -> tuple[Path, Path]:
-    """The run folder and the checkpoint that `place` names: a run folder (its newest) or one of its checkpoints.
-
-    Raises ValueError if there is no such run, or if the checkpoint is absent or damaged.
-    """
-    path = Path(place)
-    inside = path.parent.name == checkpoints.FOLDER
-    run = path.parent.parent if inside else path
-    if not run.is_dir():
-        raise ValueError(f"there is no run folder {run}")
-    run_folder.load_config(run)
-    checkpoint = path if inside else checkpoints.latest(run)
-    if not checkpoint.is_dir():
-        found = ", ".join(each.name for each in checkpoints.checkpoints(run)) or "none"
-        raise ValueError(f"there is no checkpoint {path.name} in {run}; there are: {found}")
-    checkpoints.verify(checkpoint)
-    return run, checkpoint
 
 
 def measure(
@@ -53,7 +50,8 @@ def measure(
     `config` is the run's, resolved, with whatever its `evaluation` should change. The figures of an earlier evaluation are
     kept as results-1.json, results-2.json and so on. Raises ValueError for what cannot be measured, before any is written.
     """
-    run, checkpoint = run_and_checkpoint(place)
+    run, checkpoint = run_and_checkpoint(place, field="RUN")
+    checkpoints.verify(checkpoint)
     train_images, test_images = load_images(config.data, seed=config.training.seed)
     check_images(config, train_images, needs_labels=False)
     device = device_of(config)
