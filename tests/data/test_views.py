@@ -39,7 +39,11 @@ def flip(image, chosen):
 
 @pytest.mark.parametrize(
     ("name", "order"),
-    [("simclr", (crop, flip, jitter, to_gray)), ("uel", (crop, jitter, to_gray, flip))],
+    [
+        ("simclr", (crop, flip, jitter, to_gray)),
+        ("supcon", (crop, flip, jitter, to_gray)),
+        ("uel", (crop, jitter, to_gray, flip)),
+    ],
 )
 def test_the_published_pipelines_equal_torchvision_step_by_step(images, name, order):
     made, generator = pipeline(name, 16), torch.Generator().manual_seed(7)
@@ -58,6 +62,10 @@ def test_the_published_strengths():
     crop, _, jitter, gray = pipeline("simclr", 32).operations
     assert (crop.scale, crop.size) == ((0.08, 1.0), 32)
     assert (jitter.brightness, jitter.contrast, jitter.saturation, jitter.hue, jitter.p) == (0.8, 0.8, 0.8, 0.2, 0.8)
+    assert gray.p == 0.2
+    crop, _, jitter, gray = pipeline("supcon", 32).operations
+    assert crop.scale == (0.2, 1.0)
+    assert (jitter.brightness, jitter.contrast, jitter.saturation, jitter.hue, jitter.p) == (0.4, 0.4, 0.4, 0.1, 0.8)
     assert gray.p == 0.2
     crop, jitter, gray, flip = pipeline("uel", 32).operations
     assert crop.scale == (0.2, 1.0)
