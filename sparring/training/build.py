@@ -8,15 +8,24 @@ from collections.abc import Iterable
 from dataclasses import asdict, fields, replace
 from typing import Any
 
+from sparring import methods
 from sparring.attacks import FFGSM, FGSM, L1, L2, PGD, RFGSM, Linf, RandomNoise
 from sparring.config import AttackConfig, RunConfig
-from sparring.methods import CLAE, UEL, Plain, SimCLR, SupCon
 from sparring.pairs import same_image, same_label
 from sparring.types import Selector
 
-METHODS: dict[str, type] = {"plain": Plain, "uel": UEL, "simclr": SimCLR, "supcon": SupCon, "clae": CLAE}
+METHODS: dict[str, type] = {
+    cls.__module__.rpartition(".")[2]: cls
+    for cls in sorted((getattr(methods, name) for name in methods.__all__), key=lambda cls: cls.__module__)
+    if hasattr(cls, "settings")
+}
+"""Every method by the name of its file."""
+BASES = [name for name, cls in METHODS.items() if hasattr(cls, "loss")]
+"""Methods whose loss is a function of two views' embeddings, so that others can stand on them."""
 PAIRS: dict[str, Selector] = {"same_image": same_image, "same_label": same_label}
 ATTACKS: dict[str, type] = {"fgsm": FGSM, "rfgsm": RFGSM, "ffgsm": FFGSM, "pgd": PGD, "noise": RandomNoise}
+BASE = "simclr"
+"""The base of a method that stands on one, if none is named."""
 THREATS: dict[str, type] = {"linf": Linf, "l2": L2, "l1": L1}
 
 
@@ -35,30 +44,37 @@ def options_of(cls: type) -> set[str]:
     return {field.name for field in fields(cls)} - {"attack", "threat"}
 
 
+def has_base(name: str) -> bool:
+    """Whether the method stands on another one."""
+    return "base" in {field.name for field in fields(METHODS[name])}
+
+
 def has_attack(config: RunConfig) -> bool:
     """Whether the method trains against an attack."""
     return "attack" in {field.name for field in fields(METHODS[config.method.name])}
 
 
-def _baseline(name: str, config: RunConfig) -> Any:
-    cls = METHODS[name]
-    given = {key: value for key, value in asdict(config.method).items() if key in options_of(cls) and value is not None}
+def _options(cls: type, config: RunConfig) -> dict[str, Any]:
+    own = options_of(cls) - {"base"}
+    given = {key: value for key, value in asdict(config.method).items() if key in own and value is not None}
     if "pairs" in given:
         given["pairs"] = PAIRS[given["pairs"]]
-    return cls(**given)
+    return given
 
 
 def build_method(config: RunConfig) -> Any:
-    """The method that `config.method` (and, for clae, `config.attack`) describes; None is the method's default."""
+    """The method that `config.method` and `config.attack` describe; None is the method's default."""
     method = config.method
     name = choose("method.name", method.name, METHODS)
     if method.pairs is not None:
         choose("method.pairs", method.pairs, PAIRS)
-    if name != "clae":
-        return _baseline(name, config)
-    base = choose("method.base", method.base or "simclr", [key for key in METHODS if key != "clae"])
-    built = CLAE(base=_baseline(base, config), attack=build_attack(config), preset=method.preset)
-    return built if method.alpha is None else replace(built, alpha=method.alpha)
+    given = _options(METHODS[name], config)
+    if has_base(name):
+        base = METHODS[choose("method.base", method.base or BASE, BASES)]
+        given["base"] = base(**_options(base, config))
+    if has_attack(config):
+        given["attack"] = build_attack(config)
+    return METHODS[name](**given)
 
 
 def build_attack(config: RunConfig) -> Any:
@@ -68,8 +84,9 @@ def build_attack(config: RunConfig) -> Any:
     nothing about L2), and for an option that the attack does not have.
     """
     if not has_attack(config):
-        raise ValueError(f"{config.method.name} has no attack: attack settings belong to clae")
-    default: Any = CLAE().attack
+        with_attack = ", ".join(name for name, cls in METHODS.items() if "attack" in {f.name for f in fields(cls)})
+        raise ValueError(f"{config.method.name} has no attack: attack settings belong to {with_attack}")
+    default: Any = METHODS[config.method.name]().attack
     given = config.attack
     for key in ("eps", "step_size"):
         value = getattr(given, key)
@@ -82,6 +99,8 @@ def build_attack(config: RunConfig) -> Any:
     threat, current = default.threat, type(default.threat)
     chosen = current if given.norm is None else THREATS[choose("attack.norm", given.norm, THREATS)]
     ball = {key: getattr(given, key) for key in ("eps", "space", "clip") if getattr(given, key) is not None}
+    if given.space == "pixel":
+        ball = {"clip": True} | ball  # radii in pixels are of images that stay images
     if chosen is not current:
         if given.eps is None:
             raise ValueError(f"attack.eps must be given with attack.norm {given.norm}: the default radius is for linf")
@@ -92,6 +111,8 @@ def build_attack(config: RunConfig) -> Any:
     cls = ATTACKS[choose("attack.name", name, ATTACKS)]
     steps = ("steps", "step_size", "random_start", "restarts", "update_statistics")
     settings = {key: getattr(given, key) for key in steps if getattr(given, key) is not None}
+    if cls is FGSM and settings.pop("random_start", False):
+        cls = FFGSM  # FGSM with a random start has a name of its own
     for key in settings:
         if key not in options_of(cls):
             raise ValueError(f"attack.{key} is set to {settings[key]}, but {name} has no such option")

@@ -11,6 +11,8 @@ from typing import Any
 from sparring.config import RunConfig
 from sparring.data import about
 from sparring.training.build import (
+    BASE,
+    BASES,
     METHODS,
     PAIRS,
     attack_config,
@@ -18,6 +20,7 @@ from sparring.training.build import (
     build_method,
     choose,
     has_attack,
+    has_base,
     options_of,
 )
 from sparring.training.check import check
@@ -68,13 +71,13 @@ def _method(config: RunConfig) -> None:
     method = config.method
     name = choose("method.name", method.name, METHODS)
     allowed = options_of(METHODS[name])
-    if name == "clae":
-        method.base = choose("method.base", method.base or "simclr", [key for key in METHODS if key != "clae"])
+    if has_base(name):
+        method.base = choose("method.base", method.base or BASE, BASES)
         allowed |= options_of(METHODS[method.base])
     for option in ("base", "alpha", "temperature", "pairs", "detach_keys"):
         value = getattr(method, option)
         if value is not None and option not in allowed:
-            whom = f"clae over {method.base}" if name == "clae" else name
+            whom = f"{name} over {method.base}" if has_base(name) else name
             raise ValueError(f"method.{option} is {value!r}, but {whom} has no such option (it has {_list(allowed)})")
     if method.preset != "paper" and "preset" not in allowed:
         raise ValueError(f"method.preset is {method.preset!r}, but {name} is the same in paper and published code")

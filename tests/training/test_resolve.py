@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from sparring.attacks import FGSM, L2, PGD, Linf
+from sparring.attacks import FFGSM, FGSM, L2, PGD, Linf
 from sparring.config import (
     AttackConfig,
     DataConfig,
@@ -62,10 +62,14 @@ def test_the_methods_that_are_built():
 
 def test_the_attacks_that_are_built():
     assert build_attack(RunConfig()) == FGSM(Linf(0.03, space="normalized", clip=False))
-    given = AttackConfig(name="pgd", eps=8 / 255, space="pixel", clip=True, steps=3, random_start=False)
+    given = AttackConfig(name="pgd", eps=8 / 255, space="pixel", steps=3, random_start=False)
     assert build_attack(RunConfig(attack=given)) == PGD(Linf(8 / 255), steps=3, random_start=False)
     other = build_attack(RunConfig(attack=AttackConfig(norm="l2", eps=0.5)))
     assert other == FGSM(L2(0.5, space="normalized", clip=False))
+    started = build_attack(RunConfig(attack=AttackConfig(name="fgsm", random_start=True)))
+    assert started == FFGSM(Linf(0.03, space="normalized", clip=False))
+    unclipped = build_attack(RunConfig(attack=AttackConfig(eps=8 / 255, space="pixel", clip=False)))
+    assert unclipped == FGSM(Linf(8 / 255, clip=False))
 
 
 def test_a_given_value_is_kept():
@@ -100,7 +104,7 @@ def optimizer(**settings):
 
 WRONG = {
     r"method\.name must be one of .*, not 'simclear'; did you mean 'simclr'\?": method(name="simclear"),
-    r"method\.base must be one of plain, uel, simclr, supcon, not 'rocl'": method(base="rocl"),
+    r"method\.base must be one of plain, simclr, supcon, uel, not 'rocl'": method(base="rocl"),
     r"method\.pairs must be one of same_image, same_label, not 'samelabel'; did you mean 'same_label'\?": method(
         pairs="samelabel"
     ),
