@@ -5,6 +5,9 @@ epoch of either. The DataLoader decodes nothing: images lie in memory as PIL ima
 fastest, its workers persist, and torchvision's older transforms are used (on PIL images faster than `transforms.v2`). The ratio
 must be at least 4.
 
+Measure on a quiet machine: when other programs want the cores, OpenMP's threads spin for each other and the batched pipeline
+loses everything (set OMP_WAIT_POLICY=passive or --threads 1 then; the DataLoader's processes only share the loss).
+
     python benchmarks/augmentation.py [--rounds 10] [--images 4096] [--batch-size 256] [--threads 2]
 """
 
