@@ -168,15 +168,15 @@ class EvaluationConfig:
     """Neighbours that vote; None is 200."""
     knn_temperature: float | None = None
     """Divides the similarities of the neighbours' votes; None is the temperature of training."""
-    knn_features: Literal["h", "z"] = "h"
+    knn_features: Literal["h", "z"] | None = None
     """Representation before the head (the sensible default) or the embedding (CLAE's published SimCLR numbers)."""
-    logistic_features: Literal["h", "z"] = "h"
+    logistic_features: Literal["h", "z"] | None = None
     """Features of logistic regression and linear probe (CLAE's published Plain and UEL numbers: z)."""
     logistic_epochs: int | None = None
     """Epochs of the logistic regression."""
     logistic_lr: float = 3e-4
     """Its learning rate (Adam)."""
-    logistic_batch_size: int = 256
+    logistic_batch_size: int | None = None
     """Its batch size."""
     domain: Literal["clean", "adv"] = "clean"
     """Which batch norm the evaluation uses."""

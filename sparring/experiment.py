@@ -85,7 +85,7 @@ def measure(
         data=shown.name,
         eps=evaluation.attack_eps,
         classifier=classifiers.get("logistic"),
-        layer=evaluation.logistic_features,
+        layer=evaluation.logistic_features or "h",
         domain=evaluation.domain,
         batch_size=min(config.training.batch_size or SHOWN, SHOWN),
         seed=config.training.seed,

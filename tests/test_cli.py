@@ -216,7 +216,7 @@ def test_failing_while_running_is_one_sentence_and_exit_code_1(capsys, monkeypat
         (full, "runs/x/metrics.jsonl: No space left on device"),
         (bug, "KeyError: 'z' (--debug shows where)"),
     ]:
-        monkeypatch.setattr("sparring.training.train", failure)
+        monkeypatch.setattr("sparring.experiment.train", failure)
         code, _, err = run(capsys, "train", "clae", *TINY)
         assert (code, err) == (1, f"sparring: error: {sentence}\n")
 

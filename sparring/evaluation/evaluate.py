@@ -57,22 +57,22 @@ def protocols(
         if name == "knn":
             if config.knn_temperature is None:
                 raise ValueError("evaluation.knn_temperature must be set; the papers use the training temperature")
-            layer: Layer = "z" if version == "paper" else config.knn_features
-            made.append(KNN(config.knn_temperature, config.knn_k or 200, layer, config.domain))
+            layer: Layer = "z" if version == "paper" else config.knn_features or "h"
+            made.append(KNN(config.knn_temperature, config.knn_k or 200, layer, config.domain, version == "paper"))
         elif name == "logistic":
             made.append(
                 Logistic(
                     epochs=config.logistic_epochs or 1000,
                     lr=config.logistic_lr,
-                    batch_size=config.logistic_batch_size,
+                    batch_size=config.logistic_batch_size or 256,
                     seed=seed,
-                    layer=config.logistic_features,
+                    layer=config.logistic_features or "h",
                     domain=config.domain,
                     selection="best test epoch" if version == "paper" else "last epoch",
                 )
             )
         elif name == "linear":
-            made.append(Linear(seed=seed, layer=config.logistic_features, domain=config.domain))
+            made.append(Linear(seed=seed, layer=config.logistic_features or "h", domain=config.domain))
         else:
             raise ValueError(f"evaluation protocol must be one of knn, logistic, linear, not {name!r}")
     return made

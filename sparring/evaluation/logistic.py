@@ -6,6 +6,7 @@ Code: chihhuiho/CLAE, SimCLR/eval_lr.py and Plain/eval.py: Adam 3e-4, 1,000 epoc
 Differs from:
 - the published figure is the best TEST accuracy over epochs; here the LAST epoch counts, unless a protocol says paper;
 - the published test loader drops its last incomplete batch (9,984 of CIFAR's 10,000 images count); here all count;
+- its training loader drops the last incomplete batch too; here it is used;
 - gradients are written out, which halves the time of autograd (same steps as torch.optim.Adam).
 """
 

@@ -39,6 +39,9 @@ class KNN:
     k: int = 200
     layer: Layer = "h"
     domain: Domain = "clean"
+    paper: bool = False
+    """Whether the figure is meant to stand beside CLAE's: on z. The published code also keeps the training epoch of the best
+    test kNN (Plain and UEL); the epoch is not chosen here."""
     version: int = field(default=1, init=False)
     name: ClassVar[str] = "knn"
 
@@ -135,6 +138,7 @@ def _entry(protocol: KNN | Logistic | Linear, fraction: float, train: Split, tes
     n = len(test.labels)
     selection = getattr(protocol, "selection", "last epoch")
     label = f"{protocol.name} v{protocol.version}" + ("" if selection == "last epoch" else f", paper ({selection})")
+    label += ", paper (on z, last training epoch)" if getattr(protocol, "paper", False) else ""
     settings = {key: value for key, value in asdict(protocol).items() if key != "version"}
     return {
         "protocol": label,

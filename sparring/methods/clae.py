@@ -13,7 +13,8 @@ Differs from:
   the adversarial ones twice on clean pixels, and `preset="official"` does so too;
 - with `preset="official"` over Plain the anchors are forwarded a second time for the adversarial term, as published
   (same embeddings, a third update of the clean statistics);
-- an attack that starts at a itself takes the constant side from its first forward: the same value, one forward less.
+- an attack that starts at a itself takes the constant side from its first forward: the same value, one
+  forward less (with dropout the two sides then share their mask, while the published code draws two).
 
 Eq. 13 bounds the L2 norm but steps by the sign: the ball is Linf, and eps is in units of the normalised input, unclipped.
 One FGSM step from a itself carries no gradient of the positive pair (the cosine of a vector with itself is maximal);
@@ -72,10 +73,9 @@ class CLAE:
         a_adv = self.perturb(encoder, a, batch)
         z_a, z_b, z_adv = encoder(a), encoder(b), encoder(a_adv, domain="adv")
         reforward = self.preset == "official" and isinstance(self.base, Plain)
-        return {
-            "clean": self.base.loss(z_a, z_b, batch),
-            "adversarial": self.alpha * self.base.loss(encoder(a) if reforward else z_a, z_adv, batch),
-        }
+        adversarial = self.base.loss(encoder(a) if reforward else z_a, z_adv, batch)
+        clean = self.base.loss(z_a, z_b, batch)  # last, so that batch.counts tells of the clean term
+        return {"clean": clean, "adversarial": self.alpha * adversarial}
 
     def perturb(self, encoder: Encoder, a: Images, batch: Batch) -> Images:
         """The adversarial view of `a`, eq. 15."""

@@ -24,8 +24,10 @@ class Settings:
     warmup_epochs: int = 0
     batch_size: int = 256
     epochs: int = 100
-    knn_temperature: float = 0.1
     encoder: str = "resnet18"
+    features: Literal["h", "z"] = "h"
+    """What kNN and logistic regression read: the representation, or the embedding where that is the method's output."""
+    logistic_batch_size: int = 256
 
 
 PLAIN_AND_UEL = Settings(
@@ -40,6 +42,7 @@ PLAIN_AND_UEL = Settings(
     factors=(0.1, 0.05, 0.01),
     batch_size=128,
     epochs=301,
-    knn_temperature=0.1,
+    features="z",
+    logistic_batch_size=128,
 )
-"""Plain and UEL share their training (facts of chihhuiho/CLAE, Plain/main.py and UEL/main.py)."""
+"""Plain and UEL share their training (chihhuiho/CLAE, Plain/main.py, UEL/main.py and their eval.py)."""

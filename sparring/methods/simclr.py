@@ -34,7 +34,7 @@ class SimCLR:
 
     needs_labels: ClassVar[bool] = False
     settings: ClassVar[Settings] = Settings(
-        views="simclr", head="mlp", dim=64, optimizer="adam", lr=3e-4, batch_size=256, epochs=100, knn_temperature=0.5
+        views="simclr", head="mlp", dim=64, optimizer="adam", lr=3e-4, batch_size=256, epochs=100
     )
 
     def __call__(self, encoder: Encoder, batch: Batch) -> Terms:

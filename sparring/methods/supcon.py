@@ -7,7 +7,8 @@ norm:  clean
 
 Paper: Khosla et al. 2020, L_out (the sum over positives stands outside the log).
 Code:  HobbitLong/SupContrast, losses.py: the same value up to the factor below.
-Differs from: the published loss is multiplied by T / 0.07 (`preset="official"` does so, by 1.43 at T 0.1).
+Differs from: the published loss is multiplied by T / 0.07 (`preset="official"` does so, by 1.43 at T 0.1); the published
+       rate 0.5 belongs to that scale, so without it the same steps need a rate of 0.71.
 """
 
 from __future__ import annotations
@@ -45,7 +46,6 @@ class SupCon:
         warmup_epochs=10,
         batch_size=1024,
         epochs=1000,
-        knn_temperature=0.1,
         encoder="resnet50",
     )
 

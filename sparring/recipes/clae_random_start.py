@@ -39,7 +39,9 @@ SIMCLR = RunConfig(
     data=DataConfig(name="folder", views="simclr"),
     encoder=EncoderConfig(name="resnet18", head="mlp", dim=64, mean=[0.5] * 3, std=[0.5] * 3),
     training=TrainingConfig(epochs=100, batch_size=256, checkpoint_every=10, probe_every=0),
-    evaluation=EvaluationConfig(knn_k=200, knn_temperature=0.5, knn_features="h", logistic_epochs=1000),
+    evaluation=EvaluationConfig(
+        knn_k=200, knn_temperature=0.5, knn_features="h", logistic_features="h", logistic_epochs=1000
+    ),
 )
 CLAE = replace(SIMCLR, method=MethodConfig(name="clae", base="simclr", alpha=1.0))
 FGSM = AttackConfig(name="fgsm", norm="linf", eps=0.03, space="normalized", clip=False)

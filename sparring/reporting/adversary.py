@@ -160,6 +160,8 @@ def _unsettled(run: RunFolder) -> list[str]:
     steps, momentum = run.metrics[-1].get("step") if run.metrics else None, run.setting("encoder.adv_momentum")
     if not steps or not momentum:
         return []
+    # with updates inside the attack, both of its forwards on clean pixels count beside the training forward
+    steps *= 3 if run.setting("attack.update_statistics") else 1
     left = (1 - momentum) ** steps
     if left < NEGLIGIBLE:
         return []

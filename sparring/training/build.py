@@ -111,6 +111,12 @@ def build_attack(config: RunConfig) -> Any:
     cls = ATTACKS[choose("attack.name", name, ATTACKS)]
     steps = ("steps", "step_size", "random_start", "restarts", "update_statistics")
     settings = {key: getattr(given, key) for key in steps if getattr(given, key) is not None}
+    if config.method.preset == "official":
+        if given.update_statistics is False:
+            raise ValueError(
+                "attack.update_statistics is False, but method.preset official updates running statistics in the attack"
+            )
+        settings["update_statistics"] = True
     if cls is FGSM and settings.pop("random_start", False):
         cls = FFGSM  # FGSM with a random start has a name of its own
     for key in settings:

@@ -96,6 +96,10 @@ def _optimizer(config: RunConfig) -> None:
         raise ValueError(f"optimizer.factors must be more than 0, not {factors}")
     if milestones and optimizer.schedule != "step":
         raise ValueError(f"optimizer.milestones is {milestones}, but schedule {optimizer.schedule} has no milestones")
+    if optimizer.schedule == "step" and not milestones:
+        raise ValueError(
+            "optimizer.milestones must be given with optimizer.schedule step (and optimizer.factors), not left empty"
+        )
     at_least("optimizer.warmup_epochs", optimizer.warmup_epochs, 0)
     if optimizer.warmup_epochs and optimizer.warmup_epochs >= epochs:
         raise ValueError(

@@ -4,7 +4,8 @@ Every process computes the loss of the GLOBAL batch from its own rows (different
 gradient flows through its own images only, and the sum over processes is the exact gradient of the global loss.
 DistributedDataParallel averages instead of summing: the training step multiplies its loss by the number of processes.
 No communication happens in the backward. An attack's objective calls the same encoder, so its negatives are gathered
-too, and the gradient with respect to a process's own images is exact without any scaling.
+too, and the gradient with respect to a process's own images is exact without any scaling. One thing differs between one
+process and several: the random start of an attack is drawn by each process for its own images, so it is another draw.
 """
 
 from __future__ import annotations

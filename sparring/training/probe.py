@@ -35,7 +35,7 @@ class Probe:
 
         def measured(images: ImageSet) -> tuple[Tensor, Tensor]:
             assert images.labels is not None
-            return features(encoder, images.images, layer=evaluation.knn_features, device=device), images.labels
+            return features(encoder, images.images, layer=evaluation.knn_features or "h", device=device), images.labels
 
         return knn(
             *measured(self.bank),

@@ -158,5 +158,10 @@ def _evaluation(config: RunConfig, base: Any) -> None:
     evaluation.knn_k = KNN_K if evaluation.knn_k is None else evaluation.knn_k
     if evaluation.knn_temperature is None:
         evaluation.knn_temperature = base.temperature
+    settings = base.settings
+    evaluation.knn_features = evaluation.knn_features or settings.features
+    evaluation.logistic_features = evaluation.logistic_features or settings.features
+    if evaluation.logistic_batch_size is None:
+        evaluation.logistic_batch_size = settings.logistic_batch_size
     if evaluation.logistic_epochs is None:
         evaluation.logistic_epochs = DIGITS.logistic_epochs if demo else LOGISTIC_EPOCHS

@@ -43,7 +43,8 @@ def learning_rate(
 
     With warm-up the rate rises linearly from lr / 1000 to lr within `warmup_epochs`; the cosine then covers the rest,
     while constant and step count epochs from the start of the run.
-    Differs from HobbitLong/SupContrast, whose cosine covers the warm-up too, so that it warms up to a little below lr.
+    Differs from HobbitLong/SupContrast: its cosine covers the warm-up too, so that it warms up to a little below lr; it
+    warms up from a rate of 0.01, whatever lr is; and it sets the cosine once an epoch, counted from 1.
     """
     if epoch < warmup_epochs:
         return lr * (WARMUP_START + (1 - WARMUP_START) * epoch / warmup_epochs)

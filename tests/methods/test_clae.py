@@ -150,6 +150,27 @@ def test_the_shared_first_forward_saves_one_forward_and_no_value(encoder, batch)
     torch.testing.assert_close(fast, slow, rtol=0, atol=0)
 
 
+def test_from_a_random_start_the_constant_side_is_still_the_image_itself(encoder, batch):
+    a, attack = batch.views[0], RFGSM(Linf(EPS, space="normalized", clip=False))
+    encoder.calls.clear()
+    CLAE(attack=attack).perturb(encoder, a, batch)
+    assert encoder.calls == [("adv", False), ("adv", True)]
+    start = a + 0.1 * torch.rand(a.shape, generator=torch.Generator().manual_seed(3), dtype=a.dtype)
+    ours = CLAE(attack=attack).objective(encoder, a, batch)(start)
+    torch.testing.assert_close(ours, reference(SimCLR(), encoder(a, "adv"), encoder(start, "adv")))
+
+
+def test_the_batchs_generator_decides_the_random_start(encoder, batch):
+    method = CLAE(attack=RFGSM(Linf(EPS, space="normalized", clip=False)))
+
+    def perturbed(seed):
+        seeded = replace(batch, generator=torch.Generator().manual_seed(seed))
+        return method.perturb(encoder, seeded.views[0], seeded)
+
+    assert torch.equal(perturbed(1), perturbed(1))
+    assert not torch.equal(perturbed(1), perturbed(2))
+
+
 def test_the_attack_leaves_statistics_and_gradients_as_they_were(encoder, batch):
     before = buffers(encoder)
     CLAE(attack=PGD(Linf(EPS, space="normalized", clip=False), steps=3)).perturb(encoder, batch.views[0], batch)

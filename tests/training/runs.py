@@ -26,6 +26,11 @@ def backbone_without_dropout() -> nn.Module:
     return backbone()[:-1]
 
 
+def backbone_without_norm() -> nn.Module:
+    """Features in which no image depends on another, so that several processes can equal one."""
+    return nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten())
+
+
 def tiny(out, method="clae", **training) -> RunConfig:
     """A run of about a second."""
     settings = {

@@ -158,6 +158,26 @@ def run_program(program: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_two_processes_train_the_weights_of_one(tmp_path):
+    """Views, negatives, labels and the scale of the gradient, through the whole training step; plain SGD shows the scale."""
+    run_program(f"""
+from tests.training.runs import tiny
+from sparring.config import OptimizerConfig
+from sparring.training import train
+for processes in (1, 2):
+    config = tiny({str(tmp_path)!r} + f"/{{processes}}", method="supcon", epochs=2, processes=processes, probe_every=0)
+    config.encoder.name = "python:tests.training.runs.backbone_without_norm"
+    config.optimizer = OptimizerConfig(name="sgd", lr=0.1, momentum=0.0, weight_decay=0.0, schedule="constant")
+    train(config)
+""")
+    one, two = (load_file(tmp_path / str(processes) / "weights.safetensors") for processes in (1, 2))
+    for key, weight in one.items():
+        torch.testing.assert_close(two[key], weight, rtol=1e-4, atol=1e-6)
+    losses = [records(tmp_path / str(processes))[-1]["loss"] for processes in (1, 2)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+    assert records(tmp_path / "1")[0]["loss"] != records(tmp_path / "1")[1]["loss"]
+
+
 @pytest.mark.slow
 def test_two_processes_from_python_and_resumed(tmp_path):
     run_program(f"""

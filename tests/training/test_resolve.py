@@ -41,15 +41,91 @@ def test_attacks_are_complete_and_resolve_to_themselves(attack):
     assert build_attack(config) == build_method(config).attack
 
 
-def test_the_papers_settings_on_cifar():
-    simclr = resolve(RunConfig(method=MethodConfig(name="clae"), data=CIFAR))
-    assert (simclr.optimizer.name, simclr.optimizer.lr, simclr.training.batch_size) == ("adam", 3e-4, 256)
-    assert (simclr.encoder.name, simclr.encoder.dim, simclr.encoder.std) == ("resnet18", 64, [0.5] * 3)
-    assert (simclr.evaluation.knn_k, simclr.evaluation.knn_temperature) == (200, 0.5)
-    plain = resolve(RunConfig(method=MethodConfig(name="plain"), data=CIFAR))
-    assert (plain.optimizer.name, plain.optimizer.lr, plain.training.epochs) == ("sgd", 0.03, 301)
-    assert (plain.optimizer.milestones, plain.optimizer.factors) == ([120, 160, 200], [0.1, 0.05, 0.01])
-    assert plain.encoder.std == [0.2023, 0.1994, 0.2010]
+PLAIN_AND_UEL = {
+    "method.temperature": 0.1,
+    "data.views": "uel",
+    "encoder.name": "resnet18",
+    "encoder.head": "linear",
+    "encoder.dim": 128,
+    "encoder.mean": [0.4914, 0.4822, 0.4465],
+    "encoder.std": [0.2023, 0.1994, 0.2010],
+    "encoder.adv_momentum": 0.01,
+    "optimizer.name": "sgd",
+    "optimizer.lr": 0.03,
+    "optimizer.momentum": 0.9,
+    "optimizer.weight_decay": 5e-4,
+    "optimizer.schedule": "step",
+    "optimizer.milestones": [120, 160, 200],
+    "optimizer.factors": [0.1, 0.05, 0.01],
+    "optimizer.warmup_epochs": 0,
+    "training.batch_size": 128,
+    "training.epochs": 301,
+    "evaluation.knn_k": 200,
+    "evaluation.knn_temperature": 0.1,
+    "evaluation.knn_features": "z",
+    "evaluation.logistic_features": "z",
+    "evaluation.logistic_lr": 3e-4,
+    "evaluation.logistic_epochs": 1000,
+    "evaluation.logistic_batch_size": 128,
+}
+SIMCLR = PLAIN_AND_UEL | {
+    "method.temperature": 0.5,
+    "data.views": "simclr",
+    "encoder.head": "mlp",
+    "encoder.dim": 64,
+    "encoder.mean": [0.5] * 3,
+    "encoder.std": [0.5] * 3,
+    "optimizer.name": "adam",
+    "optimizer.lr": 3e-4,
+    "optimizer.weight_decay": 0.0,
+    "optimizer.schedule": "constant",
+    "optimizer.milestones": [],
+    "optimizer.factors": [],
+    "training.batch_size": 256,
+    "training.epochs": 100,
+    "evaluation.knn_temperature": 0.5,
+    "evaluation.knn_features": "h",
+    "evaluation.logistic_features": "h",
+    "evaluation.logistic_batch_size": 256,
+}
+CLAE_ATTACK = {
+    "method.alpha": 1.0,
+    "attack.name": "fgsm",
+    "attack.norm": "linf",
+    "attack.eps": 0.03,
+    "attack.space": "normalized",
+    "attack.clip": False,
+    "attack.update_statistics": False,
+}
+
+
+@pytest.mark.parametrize("data", ["cifar10", "cifar100"])
+@pytest.mark.parametrize(
+    ("name", "base", "expected"),
+    [
+        ("plain", None, PLAIN_AND_UEL),
+        ("uel", None, PLAIN_AND_UEL),
+        ("simclr", None, SIMCLR),
+        ("clae", "plain", PLAIN_AND_UEL | CLAE_ATTACK),
+        ("clae", "uel", PLAIN_AND_UEL | CLAE_ATTACK),
+        ("clae", "simclr", SIMCLR | CLAE_ATTACK),
+    ],
+)
+def test_the_published_settings_of_clae_on_cifar(name, base, expected, data):
+    """chihhuiho/CLAE's scripts: training, augmentation, normalisation (CIFAR-10's on both sets) and evaluation."""
+    method = MethodConfig(name=name, base=base)
+    config = resolve(RunConfig(method=method, data=DataConfig(name=data, root="images")))
+    found = {key: getattr(getattr(config, key.partition(".")[0]), key.partition(".")[2]) for key in expected}
+    assert found == expected
+
+
+def test_the_official_preset_says_that_it_updates_statistics():
+    method = MethodConfig(name="clae", preset="official")
+    config = resolve(RunConfig(method=method))
+    assert config.attack.update_statistics is True
+    assert resolve(config) == config
+    with pytest.raises(ValueError, match=r"attack\.update_statistics is False, but method\.preset official"):
+        resolve(RunConfig(method=method, attack=AttackConfig(update_statistics=False)))
 
 
 def test_the_methods_that_are_built():

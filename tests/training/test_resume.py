@@ -87,6 +87,17 @@ def test_more_epochs_continue_a_finished_run(whole, tmp_path):
     assert all(torch.equal(ours[key], theirs[key]) for key in ours)
 
 
+def test_the_schedule_goes_on_where_it_stopped(tmp_path):
+    def stepped(out, epochs):
+        optimizer = OptimizerConfig(name="sgd", lr=0.1, schedule="step", milestones=[1, 3], factors=[0.5, 0.1])
+        return replace(tiny(out, method="simclr", epochs=epochs), optimizer=optimizer)
+
+    whole, run = train(stepped(tmp_path / "whole", 4)), train(stepped(tmp_path / "run", 2))
+    train(RunConfig(resume=str(run), training=TrainingConfig(epochs=4)))
+    assert [record["lr"] for record in metrics(run)] == pytest.approx([0.1, 0.05, 0.05, 0.01])
+    assert_equal_to_the_bit(run, whole)
+
+
 def test_a_runs_own_config_reruns_it_to_the_bit(whole, tmp_path):
     from sparring.training import load_config
 
