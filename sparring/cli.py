@@ -19,6 +19,7 @@ from sparring import __version__, configuration
 from sparring.config import RunConfig
 from sparring.flags import WIDTH, read_words, settings_help
 from sparring.listing import KINDS, methods
+from sparring.summary import summarise
 
 TRAIN = """\
 usage: sparring train [METHOD] [--config FILE] [--SETTING VALUE ...]
@@ -156,7 +157,7 @@ def _train(words: list[str]) -> int:
 
     run = run_experiment(config)
     if os.environ.get("RANK", "0") == "0":
-        _summarise(run)
+        summarise(run)
     return 0
 
 
@@ -195,7 +196,7 @@ def _evaluate(words: list[str]) -> int:
     run, _ = run_and_checkpoint(place, field="RUN")
     config = training.resolve(configuration.build(configuration.read_yaml(run / "config.yaml") | read.settings))
     measure(place, config, protocols=protocols, version=version)  # pyright: ignore[reportArgumentType]
-    _summarise(run)
+    summarise(run)
     return 0
 
 
@@ -211,32 +212,6 @@ def _one_run(positional: list[str], verb: str) -> str:
             f"{verb} needs one run folder, such as runs/clae-digits-seed0, not {len(positional) or 'none'}"
         )
     return positional[0]
-
-
-def _summarise(run: Path) -> None:
-    """The figures, the attack in words, and what to look at or type next."""
-    from sparring.reporting.run_folder import read_run
-
-    folder = read_run(run)
-    print()
-    for name, entry in folder.results.items():
-        if "accuracy" in entry:
-            low, high = (100 * bound for bound in entry["interval"])
-            measured = (
-                f"{100 * entry['accuracy']:.1f} %, 95 % interval {low:.1f} to {high:.1f}, n = {entry['n_test']:,}"
-            )
-            print(f"{name:10} {measured} ({entry['protocol']}, on {entry['layer']}, {entry['domain']} batch norm)")
-        else:
-            print(f"{name:10} left out: {entry['left_out']}")
-    attack = folder.analysis.get("attack", {})
-    if attack:
-        print(
-            f"attack     {attack['words']}{'' if attack['in_training'] else ' (in the report only; not trained against)'}"
-        )
-    print(f"report     {run / 'report.html'}")
-    print(f"again      sparring train --config {run / 'config.yaml'}")
-    if folder.setting("optimizer.schedule") != "cosine":  # which was drawn for the number of epochs
-        print(f"longer     sparring train --resume {run} --epochs {2 * folder.setting('training.epochs')}")
 
 
 def _report(words: list[str]) -> int:

@@ -53,7 +53,7 @@ class AttackConfig:
     step_size: Radius | None = None
     """pgd and ffgsm: length of a step, in the unit of eps."""
     random_start: bool | None = None
-    """pgd: whether it starts at a random point of the ball instead of the image."""
+    """Whether pgd starts at a random point of the ball instead of the image; with fgsm it makes it ffgsm (F-FGSM)."""
     restarts: int | None = None
     """pgd: attempts of which each image keeps its worst."""
     update_statistics: bool | None = None

@@ -144,7 +144,9 @@ def convert(field: Field, given: Any, place: str = "") -> Any:
         return _parser(field.key).parse_object({field.key: value}, defaults=False)[field.key]
     except Exception as error:
         # jsonargparse names Python's types; whatever it found wrong, this sentence says what is allowed.
-        raise ValueError(f"{field.key} must be {field.allowed}, not {_shown(given)}{place}") from error
+        near = nearest(given.lower(), field.choices) if isinstance(given, str) else None
+        hint = f"; did you mean {near}?" if near else ""
+        raise ValueError(f"{field.key} must be {field.allowed}, not {_shown(given)}{place}{hint}") from error
 
 
 def _shown(value: Any) -> str:

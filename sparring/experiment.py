@@ -69,9 +69,8 @@ def measure(
         classifiers=classifiers,
     )
     keep_earlier(run)
-    run_folder.write_json(
-        run / RESULTS, {name: entry | {"checkpoint": checkpoint.name} for name, entry in results.items()}
-    )
+    which = {"checkpoint": checkpoint.name, "epochs_trained": checkpoints.position(checkpoint)[0]}
+    run_folder.write_json(run / RESULTS, {name: entry | which for name, entry in results.items()})
     shown = _some(test_images, config.training.seed)
     collect(
         run,

@@ -25,7 +25,7 @@ from sparring.data.augment import (
 )
 
 VIEWS = 2
-PART = 64
+PART = 128
 """Images that a CPU takes through a whole pipeline together: what is between its operations then stays in the cache."""
 
 

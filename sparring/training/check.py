@@ -9,7 +9,7 @@ import torch
 from sparring.config import RunConfig
 from sparring.data import ImageSet, pipeline_names
 from sparring.encoders import check_name
-from sparring.training.build import choose, has_attack
+from sparring.training.build import build_method, choose, has_attack
 
 
 def at_least(field: str, value: int | float | None, least: int | float, why: str = "") -> None:
@@ -27,12 +27,34 @@ def above(field: str, value: int | float | None, bound: int | float) -> None:
 def check(config: RunConfig, needs_labels: bool) -> None:
     """Refuses a complete configuration that cannot be trained, without looking at the images."""
     choose("data.views", str(config.data.views), pipeline_names())
+    _data(config)
+    _attack(config)
     _encoder(config)
     _training(config)
     _optimizer(config)
     _evaluation(config)
     if config.init_from is not None and not Path(config.init_from).exists():
         raise ValueError(f"init_from is {config.init_from}, but there is no such file")
+
+
+def _data(config: RunConfig) -> None:
+    data = config.data
+    at_least("data.workers", data.workers, 0)
+    if data.root is not None and data.name in ("digits", "synthetic"):
+        raise ValueError(
+            f"data.root is {data.root}, but {data.name} has no files; to train on your images add --data folder"
+        )
+    if data.test_root is not None and data.name != "folder":
+        raise ValueError(f"data.test_root is {data.test_root}, but only an image folder (--data folder) has one")
+
+
+def _attack(config: RunConfig) -> None:
+    attack = config.attack
+    if attack.norm == "linf" and attack.space == "pixel" and attack.eps is not None and attack.eps >= 1:
+        raise ValueError(
+            f"attack.eps must be less than 1 in pixels of [0, 1], where 1 is every image, not {attack.eps:g}; "
+            f"for {attack.eps:g} of 255 grey levels write {attack.eps:g}/255"
+        )
 
 
 def _encoder(config: RunConfig) -> None:
@@ -58,6 +80,8 @@ def _training(config: RunConfig) -> None:
             "other images of the batch, and accumulated gradients would only see those of the micro-batch"
         )
     at_least("training.seed", training.seed, 0)
+    if training.seed >= 2**63:
+        raise ValueError(f"training.seed must be less than 2^63, not {training.seed}")
     choose("training.precision", training.precision, ("float32", "bf16"))
     choose("training.device", training.device, ("auto", "cpu", "cuda"))
     at_least("training.processes", training.processes, 1)
@@ -127,7 +151,7 @@ def check_images(config: RunConfig, train: ImageSet, needs_labels: bool) -> None
     if batch_size > images:
         raise ValueError(f"training.batch_size is {batch_size}, but {train.name} has only {images} training images")
     if needs_labels and train.labels is None:
-        whom = config.method.name if config.method.pairs != "same_label" else "method.pairs same_label"
+        whom = config.method.name if build_method(config).needs_labels else "method.pairs same_label"
         raise ValueError(f"{whom} needs labels, but the training images of {train.name} have none")
     if train.labels is not None and k > images:
         raise ValueError(

@@ -8,6 +8,7 @@ checkpoint are kept; the optimiser's state only of the last two, because it is u
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import re
@@ -70,10 +71,10 @@ def save(run: Path, encoder: nn.Module, state: State) -> Path:
         shutil.rmtree(writing, ignore_errors=True)
         writing.mkdir(parents=True)
         save_weights(encoder, writing / WEIGHTS)
-        torch.save(
-            {"epoch": state.epoch, "step": state.step, "optimizer": state.optimizer, "sums": state.sums},
-            writing / STATE,
-        )
+        saved = {"epoch": state.epoch, "step": state.step, "optimizer": state.optimizer, "sums": state.sums}
+        packed = io.BytesIO()  # torch.save to a full disk would complain of its own positions, not of the disk
+        torch.save(saved, packed)
+        (writing / STATE).write_bytes(packed.getvalue())
         digests = {name: _digest(writing / name) for name in (WEIGHTS, STATE)}
         (writing / DIGESTS).write_text(json.dumps(digests))
         for path in (*writing.iterdir(), writing):

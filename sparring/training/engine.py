@@ -13,7 +13,7 @@ from sparring.training.fit import fit, new_encoder, weights_of
 from sparring.training.launch import is_first, launch, launched_by_others
 from sparring.training.resolve import needs_labels, resolve
 from sparring.training.resume import run_and_checkpoint
-from sparring.training.run_folder import create, save_config
+from sparring.training.run_folder import choose_folder, create, held, save_config
 
 
 def train(config: RunConfig) -> Path:
@@ -29,21 +29,24 @@ def train(config: RunConfig) -> Path:
     config.data.image_size = train_images.image_size
     check_images(config, train_images, needs_labels(config))
     channels = train_images.channels
-    run, checkpoint, state, weights = Path(config.out or ""), None, None, None
+    run, checkpoint, state, weights = choose_folder(config), None, None, None
     if config.resume is not None:
         run, checkpoint = run_and_checkpoint(config.resume)
         state, weights = load_state(checkpoint), checkpoint / WEIGHTS
     elif config.init_from is not None:
         weights = weights_of(config.init_from)
     encoder = new_encoder(config, channels, weights=weights)
-    if is_first() and config.resume is None:
-        run = create(config)
-    elif is_first():
-        save_config(config, run / "config.yaml")
-    if config.training.processes > 1 and not launched_by_others():
-        launch(run, config.training.processes, checkpoint)
-    else:
+    if not is_first():
         fit(run, config, encoder, train_images, state)
-    if is_first():
+        return run
+    with held(run):
+        if config.resume is None:
+            create(config, run)
+        else:
+            save_config(config, run / "config.yaml")
+        if config.training.processes > 1 and not launched_by_others():
+            launch(run, config.training.processes, checkpoint)
+        else:
+            fit(run, config, encoder, train_images, state)
         shutil.copyfile(latest(run) / WEIGHTS, run / WEIGHTS)
     return run

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import platform
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
@@ -18,6 +21,22 @@ import torch
 from sparring import configuration
 from sparring.config import RunConfig
 
+LOCK = ".lock"
+OURS = {
+    LOCK,
+    "analysis.json",
+    "analysis.npz",
+    "checkpoints",
+    "config.yaml",
+    "environment.json",
+    "log.txt",
+    "metrics.jsonl",
+    "report.html",
+    "results.json",
+    "tensorboard",
+    "weights.safetensors",
+}
+"""What a run folder holds; an earlier evaluation's results-1.json and so on beside it."""
 PACKAGES = ("torch", "torchvision", "lightning", "numpy", "scikit-learn", "timm")
 
 
@@ -50,17 +69,41 @@ def check_out(config: RunConfig) -> None:
         raise ValueError(
             f"out is {config.out}, which exists but holds no config.yaml: only a run folder is overwritten"
         )
+    foreign = sorted(path.name for path in folder.iterdir() if not is_ours(path))
+    if foreign:
+        raise ValueError(
+            f"out is {config.out}, which holds {foreign[0]}, no file of a run: only a folder with nothing but a run is overwritten"
+        )
+    load_config(folder)
 
 
-def create(config: RunConfig) -> Path:
-    """Make the folder of a new run and describe the run in it."""
-    folder = choose_folder(config)
-    if folder.exists() and config.overwrite:
-        shutil.rmtree(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+def is_ours(path: Path) -> bool:
+    """Whether a file of a run folder is one that sparring writes, by its name."""
+    return path.name in OURS or (path.name.startswith("results-") and path.suffix == ".json")
+
+
+@contextmanager
+def held(run: Path) -> Iterator[None]:
+    """Keep other processes out of a run folder, which is made if absent; a ValueError if one is in it."""
+    run.mkdir(parents=True, exist_ok=True)
+    with (run / LOCK).open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ValueError(f"{run} is being written by another process: wait for it, or choose another out") from None
+        try:
+            yield
+        finally:
+            (run / LOCK).unlink(missing_ok=True)
+
+
+def create(config: RunConfig, folder: Path) -> None:
+    """Describe a new run in its folder; what an earlier run left there (`check_out` allowed it) is removed, nothing else."""
+    for path in folder.iterdir():
+        if path.name != LOCK and is_ours(path):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
     save_config(config, folder / "config.yaml")
     write_json(folder / "environment.json", environment(config))
-    return folder
 
 
 def save_config(config: RunConfig, path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -12,11 +13,12 @@ import torch
 from safetensors.torch import load_file
 
 from sparring.attacks import RandomNoise
-from sparring.config import MethodConfig, OptimizerConfig
+from sparring.config import MethodConfig, OptimizerConfig, RunConfig, TrainingConfig
 from sparring.data import pipeline
 from sparring.methods import CLAE, UEL, Plain, SimCLR, SupCon
 from sparring.training import latest, load_config, new_encoder, resolve, train, uniform_loss
 from sparring.training.module import ContrastiveModule
+from sparring.training.run_folder import held
 from tests.training.runs import tiny
 
 ROOT = Path(__file__).parents[2]
@@ -219,3 +221,29 @@ for compiled in (True, False):
 """)
     compiled, plain = (records(tmp_path / str(compiled))[0]["loss"] for compiled in (True, False))
     assert compiled == pytest.approx(plain, rel=1e-3)
+
+
+def test_only_a_runs_own_files_are_overwritten(tmp_path, run):
+    mine = tmp_path / "project"
+    shutil.copytree(run, mine)
+    (mine / "thesis.tex").write_text("two years")
+    config = replace(tiny(mine), overwrite=True)
+    with pytest.raises(ValueError, match=r"holds thesis\.tex, no file of a run"):
+        train(config)
+    (mine / "thesis.tex").unlink()
+    (mine / "config.yaml").write_text("name: my thesis")
+    with pytest.raises(ValueError, match=r"config\.yaml"):
+        train(config)
+    assert (mine / "metrics.jsonl").read_text() == (run / "metrics.jsonl").read_text()
+
+
+def test_a_run_that_is_being_written_is_left_alone(tmp_path, run):
+    mine = tmp_path / "run"
+    shutil.copytree(run, mine)
+    before = (mine / "metrics.jsonl").read_text()
+    with held(mine), pytest.raises(ValueError, match="being written by another process"):
+        train(RunConfig(resume=str(mine), training=TrainingConfig(epochs=6)))
+    assert (mine / "metrics.jsonl").read_text() == before
+    train(RunConfig(resume=str(mine), training=TrainingConfig(epochs=5)))
+    assert len(records(mine)) == 5
+    assert not (mine / ".lock").exists()

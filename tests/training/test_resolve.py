@@ -179,6 +179,13 @@ def optimizer(**settings):
 
 
 WRONG = {
+    r"attack\.eps must be less than 1 in pixels of \[0, 1\], where 1 is every image, not 8; .* write 8/255": RunConfig(
+        attack=AttackConfig(eps=8.0, space="pixel")
+    ),
+    r"data\.root is images, but digits has no files; .*--data folder": RunConfig(data=DataConfig(root="images")),
+    r"data\.test_root is images, but only an image folder": RunConfig(data=DataConfig(test_root="images")),
+    r"data\.workers must be at least 0, not -1": RunConfig(data=DataConfig(workers=-1)),
+    r"training\.seed must be less than 2\^63, not": RunConfig(training=TrainingConfig(seed=2**64)),
     r"method\.name must be one of .*, not 'simclear'; did you mean 'simclr'\?": method(name="simclear"),
     r"method\.base must be one of plain, simclr, supcon, uel, not 'rocl'": method(base="rocl"),
     r"method\.pairs must be one of same_image, same_label, not 'samelabel'; did you mean 'same_label'\?": method(
