@@ -72,7 +72,8 @@ def check_out(config: RunConfig) -> None:
     foreign = sorted(path.name for path in folder.iterdir() if not is_ours(path))
     if foreign:
         raise ValueError(
-            f"out is {config.out}, which holds {foreign[0]}, no file of a run: only a folder with nothing but a run is overwritten"
+            f"out is {config.out}, which holds {foreign[0]}, no file of a run: only a folder of a run and nothing else is "
+            "overwritten"
         )
     load_config(folder)
 
