@@ -11,6 +11,7 @@ import os
 import sys
 import textwrap
 import traceback
+import warnings
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -73,7 +74,9 @@ def main(argv: list[str] | None = None) -> int:
     """Run one command line (default: the program's) and return its exit code."""
     words = sys.argv[1:] if argv is None else list(argv)
     try:
-        return _run(words)
+        with warnings.catch_warnings():
+            warnings.showwarning = lambda message, *_: print(f"sparring: warning: {message}", file=sys.stderr)
+            return _run(words)
     except SystemExit as stopped:  # a signal, after the checkpoint was saved (sparring.training.Stopped)
         return _complain(stopped, stopped.code if isinstance(stopped.code, int) else 1, "sparring:", words)
     except KeyboardInterrupt as stopped:
@@ -150,6 +153,10 @@ def _train(words: list[str]) -> int:
     config = configuration.build(settings | read.settings)
     from sparring import training
 
+    if config.resume is not None:
+        from sparring.training.resume import check_given
+
+        check_given(config, settings | read.settings)
     if "print-config" in read.options:
         print(configuration.to_yaml(training.resolve(config)), end="")
         return 0

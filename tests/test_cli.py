@@ -261,3 +261,16 @@ def test_doctor_says_what_is_missing_and_how_to_mend_it(capsys, monkeypatch):
     monkeypatch.setattr(doctor, "version", lambda name: None if name in ("safetensors", "timm") else real(name))
     code, out, err = run(capsys, "doctor")
     assert code == 1 and "pip install safetensors" in err and "pip install 'sparring[models]'" in out
+
+
+def test_what_is_written_counts_for_a_resumption_even_if_it_is_a_default(trained, capsys):
+    stored = (trained / "metrics.jsonl").read_text()
+    for words, field in (
+        ("--seed 5", "training.seed is 0"),
+        ("simclr", "method.name is 'clae'"),
+        ("--alpha 2", "method.alpha is 1.0"),
+    ):
+        code, _, err = run(capsys, "train", *words.split(), "--resume", str(trained))
+        assert code == 2
+        assert f"cannot be resumed with another configuration: {field} there" in err
+    assert (trained / "metrics.jsonl").read_text() == stored

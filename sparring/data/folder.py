@@ -21,6 +21,8 @@ from sparring.data.images import ImageSet, StreamedImages, held_out
 
 MEMORY_BUDGET = 2 * 2**30
 """Bytes of uint8 images beyond which `loading="auto"` streams a folder instead of keeping it in memory."""
+NAMED = 20
+"""How many left-out files a warning names."""
 SYSTEM_FILES = {"thumbs.db", "desktop.ini"}
 
 
@@ -109,7 +111,7 @@ def _images(folder: Path, skip: bool, deep: bool = False) -> list[Path]:
             raise ValueError(
                 f"{other} is no image by its extension; remove it, or skip such files with skip_unreadable"
             )
-        _warn_skipped(len(files) - len(images), other)
+        _warn_skipped([f for f in files if f.suffix.lower() not in EXTENSIONS])
     return images
 
 
@@ -139,7 +141,7 @@ def read(
         kept = in_threads(work, listing.files, skip=skip_unreadable, progress=progress)
     good = torch.tensor([result is not None for result in kept])
     if not good.all():
-        _warn_skipped(int((~good).sum()), listing.files[int((~good).nonzero()[0])])
+        _warn_skipped([listing.files[i] for i in (~good).nonzero()[:, 0].tolist()])
         if not good.any():
             raise ValueError(f"none of {len(kept)} files can be read as an image, the first being {listing.files[0]}")
         listing = listing.select(good.nonzero()[:, 0])
@@ -169,5 +171,6 @@ def _common_size(listing: Listing, skip: bool, progress: Progress | None) -> int
     return width
 
 
-def _warn_skipped(count: int, first: Path) -> None:
-    warnings.warn(f"{count} file(s) left out because they are no readable image, the first being {first}", stacklevel=3)
+def _warn_skipped(files: list[Path]) -> None:
+    named = ", ".join(map(str, files[:NAMED])) + (", ..." if len(files) > NAMED else "")
+    warnings.warn(f"{len(files)} file(s) left out because they are no readable image: {named}", stacklevel=3)

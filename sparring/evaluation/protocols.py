@@ -139,7 +139,7 @@ def _entry(protocol: KNN | Logistic | Linear, fraction: float, train: Split, tes
     selection = getattr(protocol, "selection", "last epoch")
     label = f"{protocol.name} v{protocol.version}" + ("" if selection == "last epoch" else f", paper ({selection})")
     label += ", paper (on z, last training epoch)" if getattr(protocol, "paper", False) else ""
-    settings = {key: value for key, value in asdict(protocol).items() if key != "version"}
+    settings = {key: value for key, value in asdict(protocol).items() if key not in ("version", "paper")}
     return {
         "protocol": label,
         "accuracy": fraction,

@@ -55,7 +55,10 @@ def latest(run: Path) -> Path:
     """The newest checkpoint of a run folder; a ValueError if there is none."""
     found = checkpoints(run)
     if not found:
-        raise ValueError(f"{run} holds no checkpoint: it stopped before the first one was written")
+        raise ValueError(
+            f"{run} holds no checkpoint: it stopped before the first one was written; begin again with --config "
+            f"{run / 'config.yaml'}"
+        )
     return found[-1]
 
 

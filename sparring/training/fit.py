@@ -92,6 +92,9 @@ def fit(
         display = Display(
             run / "log.txt" if trainer.is_global_zero else None, shown=training.progress and trainer.is_global_zero
         )
+        left = len(train) - steps * training.batch_size
+        left_out = f"; the {left} images beyond the last full batch differ from epoch to epoch" if left else ""
+        display.say(f"{len(train):,} images, {steps:,} steps of {training.batch_size} an epoch{left_out}")
         if training.processes > 1 and place.type == "cpu":
             display.say("batch norms see the images of their own process only: synchronised ones exist on GPUs alone")
         loop = Loop(

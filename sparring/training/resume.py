@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,24 @@ def run_and_checkpoint(place: str | Path, field: str = "resume") -> tuple[Path, 
         raise ValueError(f"{field} is {place}, but there is no such run folder")
     load_config(path)
     return path, latest(path)
+
+
+def check_given(config: RunConfig, given: Iterable[str]) -> None:
+    """A ValueError if a field of `given` (dotted names that a person wrote) differs from the run that `config` resumes.
+
+    `resumed` cannot tell a default from a given value that equals it; whoever read the words can.
+    """
+    assert config.resume is not None
+    run, _ = run_and_checkpoint(config.resume)
+    stored, now = _flat(load_config(run)), _flat(config)
+    for field in given:
+        if field not in now or now[field] is None or field == "training.epochs" or field.startswith(FREE):
+            continue
+        if now[field] != stored[field]:
+            raise ValueError(
+                f"{config.resume} cannot be resumed with another configuration: {field} is {stored[field]!r} there, "
+                f"not {now[field]!r}"
+            )
 
 
 def resumed(config: RunConfig) -> RunConfig:
