@@ -233,6 +233,7 @@ def test_interrupted_says_where_to_resume():
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT
     ) as process:
         assert process.stdout is not None and process.stderr is not None
+        assert process.stdout.readline() == "64 images, 2 steps of 32 an epoch\n"
         assert process.stdout.readline().startswith("epoch 1/100000")
         process.send_signal(signal.SIGINT)
         err = process.stderr.read()

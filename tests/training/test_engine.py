@@ -145,7 +145,8 @@ def test_runs_without_a_folder_of_their_own_are_numbered(tmp_path, monkeypatch):
 def test_nothing_but_its_own_lines_is_printed(tmp_path, capfd):
     train(tiny(tmp_path / "run", method="simclr", epochs=2, progress=True))
     out, err = capfd.readouterr()
-    assert [line.split(":")[0] for line in out.splitlines()] == ["epoch 1/2", "epoch 2/2"]
+    expected = ["64 images, 4 steps of 16 an epoch", "epoch 1/2", "epoch 2/2"]
+    assert [line.split(":")[0] for line in out.splitlines()] == expected
     assert err == ""
 
 
