@@ -50,10 +50,14 @@ def _data(config: RunConfig) -> None:
 
 def _attack(config: RunConfig) -> None:
     attack = config.attack
-    if attack.norm == "linf" and attack.space == "pixel" and attack.eps is not None and attack.eps >= 1:
+    if attack.norm != "linf" or attack.eps is None:
+        return
+    unit = 1.0 if attack.space == "pixel" else max(config.encoder.std or [1.0])
+    if attack.eps * unit >= 1:
+        words = "pixels of [0, 1]" if attack.space == "pixel" else f"normalised units, 1 of them {unit:g} in pixels"
         raise ValueError(
-            f"attack.eps must be less than 1 in pixels of [0, 1], where 1 is every image, not {attack.eps:g}; "
-            f"for {attack.eps:g} of 255 grey levels write {attack.eps:g}/255"
+            f"attack.eps must be smaller than the range of an image, not {attack.eps:g} (in {words}); "
+            f"for {attack.eps:g} of 255 grey levels write --eps {attack.eps:g}/255 --space pixel"
         )
 
 

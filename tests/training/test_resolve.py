@@ -179,8 +179,11 @@ def optimizer(**settings):
 
 
 WRONG = {
-    r"attack\.eps must be less than 1 in pixels of \[0, 1\], where 1 is every image, not 8; .* write 8/255": RunConfig(
+    r"attack\.eps must be smaller than the range of an image, not 8 \(in pixels of \[0, 1\]\); .* 8/255": RunConfig(
         attack=AttackConfig(eps=8.0, space="pixel")
+    ),
+    r"attack\.eps must be smaller than .*, not 8 \(in normalised units, 1 of them 0\.5 in pixels\)": RunConfig(
+        attack=AttackConfig(eps=8.0)
     ),
     r"data\.root is images, but digits has no files; .*--data folder": RunConfig(data=DataConfig(root="images")),
     r"data\.test_root is images, but only an image folder": RunConfig(data=DataConfig(test_root="images")),
