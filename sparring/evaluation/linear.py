@@ -17,6 +17,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
+from sparring.evaluation.logistic import training_rows
+
 
 def fit_linear(
     train_features: Float[Tensor, "N D"],
@@ -37,18 +39,8 @@ def fit_linear(
     lr * 0.1^(milestones passed). Raises ValueError for epochs or batch_size below 1, lr <= 0, or labels outside
     0..classes-1.
     """
-    images, width = train_features.shape
-    if epochs < 1 or batch_size < 1:
-        raise ValueError(f"epochs and batch_size must be at least 1, not epochs={epochs}, batch_size={batch_size}")
-    if not lr > 0:
-        raise ValueError(f"lr must be above 0, not {lr}")
-    if not images or len(train_labels) != images:
-        raise ValueError(f"{images} training features need as many labels, and one at least, not {len(train_labels)}")
-    device = train_features.device
-    x, labels = train_features.float(), train_labels.to(device).long()
-    classes = int(labels.max()) + 1 if classes is None else classes
-    if int(labels.min()) < 0 or int(labels.max()) >= classes:
-        raise ValueError(f"training labels must lie in 0..{classes - 1}")
+    x, labels, classes = training_rows(train_features, train_labels, epochs, lr, batch_size, classes)
+    (images, width), device = x.shape, x.device
     generator = torch.Generator().manual_seed(seed)
     layer = nn.Linear(width, classes, device="meta").to_empty(device="cpu")
     with torch.no_grad():

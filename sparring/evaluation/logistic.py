@@ -45,18 +45,8 @@ def fit_logistic(
 
     Raises ValueError for epochs or batch_size below 1, lr <= 0, or labels outside 0..classes-1.
     """
-    images, width = train_features.shape
-    if epochs < 1 or batch_size < 1:
-        raise ValueError(f"epochs and batch_size must be at least 1, not epochs={epochs}, batch_size={batch_size}")
-    if not lr > 0:
-        raise ValueError(f"lr must be above 0, not {lr}")
-    if not images or len(train_labels) != images:
-        raise ValueError(f"{images} training features need as many labels, and one at least, not {len(train_labels)}")
-    device = train_features.device
-    x, labels = train_features.float().contiguous(), train_labels.to(device).long()
-    classes = int(labels.max()) + 1 if classes is None else classes
-    if int(labels.min()) < 0 or int(labels.max()) >= classes:
-        raise ValueError(f"training labels must lie in 0..{classes - 1}")
+    x, labels, classes = training_rows(train_features, train_labels, epochs, lr, batch_size, classes)
+    (images, width), device = x.shape, x.device
     one_hot = functional.one_hot(labels, classes).float()
 
     generator = torch.Generator().manual_seed(seed)
@@ -90,6 +80,28 @@ def fit_logistic(
         raise ValueError("logistic regression: the weights became infinite or NaN; are the features finite?")
     layer.weight, layer.bias = nn.Parameter(weight.clone()), nn.Parameter(bias.clone())
     return layer
+
+
+def training_rows(
+    features: Float[Tensor, "N D"],
+    labels: Int[Tensor, " N"],
+    epochs: int,
+    lr: float,
+    batch_size: int,
+    classes: int | None,
+) -> tuple[Float[Tensor, "N D"], Int[Tensor, " N"], int]:
+    """Features in float32, labels beside them, and the number of classes; ValueError for what cannot be fitted."""
+    if epochs < 1 or batch_size < 1:
+        raise ValueError(f"epochs and batch_size must be at least 1, not epochs={epochs}, batch_size={batch_size}")
+    if not lr > 0:
+        raise ValueError(f"lr must be above 0, not {lr}")
+    if not len(features) or len(labels) != len(features):
+        raise ValueError(f"{len(features)} training features need as many labels, and one at least, not {len(labels)}")
+    labels = labels.to(features.device).long()
+    classes = int(labels.max()) + 1 if classes is None else classes
+    if int(labels.min()) < 0 or int(labels.max()) >= classes:
+        raise ValueError(f"training labels must lie in 0..{classes - 1}")
+    return features.float().contiguous(), labels, classes
 
 
 @torch.no_grad()

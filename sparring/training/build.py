@@ -46,12 +46,16 @@ def options_of(cls: type) -> set[str]:
 
 def has_base(name: str) -> bool:
     """Whether the method stands on another one."""
-    return "base" in {field.name for field in fields(METHODS[name])}
+    return _has("base", METHODS[name])
 
 
 def has_attack(config: RunConfig) -> bool:
     """Whether the method trains against an attack."""
-    return "attack" in {field.name for field in fields(METHODS[config.method.name])}
+    return _has("attack", METHODS[config.method.name])
+
+
+def _has(field: str, cls: type) -> bool:
+    return field in {own.name for own in fields(cls)}
 
 
 def _options(cls: type, config: RunConfig) -> dict[str, Any]:
@@ -84,7 +88,7 @@ def build_attack(config: RunConfig) -> Any:
     nothing about L2), and for an option that the attack does not have.
     """
     if not has_attack(config):
-        with_attack = ", ".join(name for name, cls in METHODS.items() if "attack" in {f.name for f in fields(cls)})
+        with_attack = ", ".join(name for name, cls in METHODS.items() if _has("attack", cls))
         raise ValueError(f"{config.method.name} has no attack: attack settings belong to {with_attack}")
     default: Any = METHODS[config.method.name]().attack
     given = config.attack
