@@ -38,29 +38,12 @@ def knn_predict(
 
     Raises ValueError for k < 1, fewer training images than k, temperature <= 0, or labels outside 0..classes-1.
     """
-    images = len(train_features)
-    if k < 1:
-        raise ValueError(f"k must be at least 1, not {k}")
-    if images < k:
-        raise ValueError(f"k nearest neighbours need at least k training images: k is {k}, there are {images}")
-    if not temperature > 0:
-        raise ValueError(f"temperature must be above 0, not {temperature}")
-    if len(train_labels) != images:
-        raise ValueError(f"{images} training features need as many labels, not {len(train_labels)}")
-    train_labels = train_labels.cpu().long()
-    classes = int(train_labels.max()) + 1 if classes is None else classes
-    if int(train_labels.min()) < 0 or int(train_labels.max()) >= classes:
-        raise ValueError(f"training labels must lie in 0..{classes - 1}")
-    bank = functional.normalize(train_features.float(), dim=1)
+    bank, labels, classes = checked_bank(train_features, train_labels, k, temperature, classes)
     predictions = []
-    for block in test_features.split(max(1, chunk_bytes // (4 * images))):
+    for block in test_features.split(max(1, chunk_bytes // (4 * len(bank)))):
         query = functional.normalize(block.to(bank.device).float(), dim=1)
-        similarity, neighbour = _nearest(query @ bank.T, k)
-        # votes are added on the CPU: there the order of additions, and with it the sum, is always the same
-        similarity, label = similarity.double().cpu(), train_labels[neighbour.cpu()]
-        weight = ((similarity - similarity[:, :1]) / temperature).exp()
-        score = torch.zeros(len(block), classes, dtype=torch.float64).scatter_add_(1, label, weight)
-        predictions.append(score.argmax(dim=1))
+        similarity, neighbour = nearest(query @ bank.T, k)
+        predictions.append(votes(similarity, labels[neighbour.cpu()], temperature, classes).argmax(dim=1))
     return torch.cat(predictions) if predictions else torch.empty(0, dtype=torch.int64)
 
 
@@ -81,7 +64,37 @@ def knn(
     return (predicted == test_labels.cpu()).double().mean().item()
 
 
-def _nearest(similarity: Float[Tensor, "M N"], k: int) -> tuple[Float[Tensor, "M k"], Int[Tensor, "M k"]]:
+def checked_bank(
+    features: Float[Tensor, "N D"], labels: Int[Tensor, " N"], k: int, temperature: float, classes: int | None
+) -> tuple[Float[Tensor, "N D"], Int[Tensor, " N"], int]:
+    """Training features of unit length, their labels on the CPU, and the number of classes; ValueError for what cannot vote."""
+    images = len(features)
+    if k < 1:
+        raise ValueError(f"k must be at least 1, not {k}")
+    if images < k:
+        raise ValueError(f"k nearest neighbours need at least k training images: k is {k}, there are {images}")
+    if not temperature > 0:
+        raise ValueError(f"temperature must be above 0, not {temperature}")
+    if len(labels) != images:
+        raise ValueError(f"{images} training features need as many labels, not {len(labels)}")
+    labels = labels.cpu().long()
+    classes = int(labels.max()) + 1 if classes is None else classes
+    if int(labels.min()) < 0 or int(labels.max()) >= classes:
+        raise ValueError(f"training labels must lie in 0..{classes - 1}")
+    return functional.normalize(features.float(), dim=1), labels, classes
+
+
+def votes(
+    similarity: Float[Tensor, "M k"], label: Int[Tensor, "M k"], temperature: float, classes: int
+) -> Float[Tensor, "M K"]:
+    """sum over neighbours with label c of exp((cos - max cos) / T), in float64 on the CPU: there the order of additions,
+    and with it the sum, is always the same."""
+    similarity = similarity.double().cpu()
+    weight = ((similarity - similarity[:, :1]) / temperature).exp()
+    return torch.zeros(len(weight), classes, dtype=torch.float64).scatter_add(1, label, weight)
+
+
+def nearest(similarity: Float[Tensor, "M N"], k: int) -> tuple[Float[Tensor, "M k"], Int[Tensor, "M k"]]:
     """The k highest similarities of every row, highest first; of equal ones the lower index."""
     value, index = similarity.topk(k, dim=1)
     # topk promises nothing about ties at its border: those rows, and only they, are sorted stably

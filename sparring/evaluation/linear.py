@@ -11,6 +11,8 @@ Differs from: features are computed once, the published script encodes the image
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Literal
 
 import torch
 from jaxtyping import Float, Int
@@ -32,12 +34,15 @@ def fit_linear(
     milestones: tuple[int, ...] = (30, 50, 100),
     classes: int | None = None,
     seed: int = 0,
+    init: Literal["uniform", "zero"] = "uniform",
+    renew: Callable[[int], Float[Tensor, "N D"]] | None = None,
 ) -> nn.Linear:
     """The linear layer D -> classes after the last epoch, where the features are.
 
-    First weights and the order of images come from a generator of their own (`seed`). The rate is
-    lr * 0.1^(milestones passed). Raises ValueError for epochs or batch_size below 1, lr <= 0, or labels outside
-    0..classes-1.
+    First weights (uniform in +-1/sqrt(D), or zero) and the order of images come from a generator of their own (`seed`).
+    The rate is lr * 0.1^(milestones passed). `renew(epoch)` gives the features of every epoch but the first, which is 1
+    and has `train_features`: those of images augmented anew.
+    Raises ValueError for epochs or batch_size below 1, lr <= 0, or labels outside 0..classes-1.
     """
     x, labels, classes = training_rows(train_features, train_labels, epochs, lr, batch_size, classes)
     (images, width), device = x.shape, x.device
@@ -45,12 +50,15 @@ def fit_linear(
     layer = nn.Linear(width, classes, device="meta").to_empty(device="cpu")
     with torch.no_grad():
         for parameter in layer.parameters():
-            parameter.uniform_(-1 / math.sqrt(width), 1 / math.sqrt(width), generator=generator)
+            bound = 1 / math.sqrt(width) if init == "uniform" else 0.0
+            parameter.uniform_(-bound, bound, generator=generator)
     layer.to(device)
     optimizer = torch.optim.SGD(layer.parameters(), lr=lr, momentum=momentum, weight_decay=weight_decay)
     scheduler = torch.optim.lr_scheduler.MultiStepLR(optimizer, list(milestones), gamma=0.1)
     with torch.enable_grad():
-        for _ in range(epochs):
+        for epoch in range(1, epochs + 1):
+            if renew is not None and epoch > 1:
+                x = renew(epoch).to(x)
             for batch in torch.randperm(images, generator=generator).to(device).split(batch_size):
                 optimizer.zero_grad()
                 functional.cross_entropy(layer(x[batch]), labels[batch]).backward()
