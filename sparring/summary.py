@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
+from typing import Any
 
 
 def summarise(run: Path) -> None:
@@ -35,3 +36,48 @@ def summarise(run: Path) -> None:
         print(
             f"longer     sparring train --resume {shlex.quote(str(run))} --epochs {2 * folder.setting('training.epochs')}"
         )
+
+
+def summarise_robustness(folder: Path) -> None:
+    """Accuracy clean, under each attack and on corrupted images, and what casts doubt on it."""
+    from sparring.reporting.robustness import domain_words
+    from sparring.reporting.run_folder import read_run
+    from sparring.reporting.trust import MARKS, ordered
+
+    seen = read_run(folder).robustness
+    if not seen:
+        raise ValueError(f"{folder} holds no robustness.json: there is no evaluation to summarise")
+    subject, data, attacks = seen["subject"], seen["data"], seen.get("attacks") or {}
+    rows = [
+        ("subject", f"{subject.get('words', 'not said')}, {domain_words(subject)} ({seen['label']})"),
+        ("images", f"{data.get('name')}: {data.get('selection', 'how they were drawn is not said')}"),
+        ("clean", _measured(seen["clean"])),
+    ]
+    for name, entry in attacks.items():
+        left_out = f"left out: {entry.get('left_out')}"
+        measured = f"{_measured(entry)} ({entry.get('words', 'attack not said')})" if "accuracy" in entry else left_out
+        rows.append((name, measured))
+    corruptions = seen.get("corruptions")
+    if corruptions:
+        many = f"mean of {len(corruptions['accuracy'])} corruptions, {len(corruptions['severities'])} severities each"
+        error = f"mean error {100 * corruptions['mean_error']:.1f} %, n = {corruptions['n']:,}"
+        rows.append(("corruptions", f"{100 * corruptions['mean_accuracy']:.1f} %, {many}, {error}"))
+    verdict = seen.get("verdict")
+    if verdict:
+        rows.append(("verdict", f"{verdict['colour']}: {verdict['sentence']}"))
+    for check in ordered(seen.get("checks") or []):
+        if check["colour"] in ("red", "yellow"):
+            rows.append((MARKS[check["colour"]][1], f"{check['title']}: {check['sentence']}"))
+    rows.append(("report", str(Path(folder) / "report.html")))
+    width = max(len(name) for name, _ in rows) + 1
+    print()
+    for name, words in rows:
+        print(f"{name:{width}} {words}")
+
+
+def _measured(entry: dict[str, Any]) -> str:
+    low, high = (100 * bound for bound in entry["interval"])
+    confidence = 100 * entry.get("confidence", 0.95)
+    return (
+        f"{100 * entry['accuracy']:.1f} %, {confidence:.0f} % interval {low:.1f} to {high:.1f}, n = {entry['n']:,}"
+    )

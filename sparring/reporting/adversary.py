@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from html import escape
-
 import numpy as np
 
-from sparring.reporting.figures import Series, channels, lines, png
+from sparring.reporting.figures import Series, channels, lines
 from sparring.reporting.page import figures, paragraph
+from sparring.reporting.pictures import perturbed
 from sparring.reporting.run_folder import RunFolder
 
-AMPLIFIED_TO = 0.5
-"""The largest perturbation of an example is shown this far from mid-grey."""
 CHANNELS = 24
 NEGLIGIBLE = 0.01
 """Share of the starting value in running statistics below which nothing is said."""
@@ -45,32 +42,10 @@ def examples(run: RunFolder) -> list[str]:
     """Images, their adversarial copies, and the amplified difference (CLAE, Fig. 2)."""
     if not run.arrays:
         return [_no_analysis()]
-    original, adversarial = run.arrays["original"], run.arrays["adversarial"]
-    difference = adversarial - original
-    largest = float(np.abs(difference).max())
-    factor = AMPLIFIED_TO / largest if largest > 0 else 1.0
-    rows = [
-        ("original", original),
-        ("adversarial", adversarial),
-        (f"difference × {factor:.3g}", 0.5 + factor * difference),
-    ]
     names = run.analysis.get("examples", [])
-    cells = []
-    for word, images in rows:
-        cells.append(f"<div>{escape(word)}</div>")
-        for index, image in enumerate(images):
-            subject = names[index] if index < len(names) else f"image {index + 1}"
-            cells.append(png(image, f"{word}: {subject}"))
-    if names:
-        cells += ["<div></div>", *[f"<div>{escape(name)}</div>" for name in names]]
-    columns = f"grid-template-columns: 5.6rem repeat({len(original)}, minmax(2.2rem, 5.6rem))"
-    words = (
-        f"eps {run.analysis['attack']['eps']:.3g}, {_unit(run)}. The difference is amplified {factor:.3g} times around "
-        f"mid-grey; its largest value is {255 * largest:.1f}/255 in pixels. Values outside [0, 1] are shown at the "
-        "nearest end."
-    )
-    grid = f'<div class="scroll"><div class="examples" style="{columns}">{"".join(cells)}</div></div>'
-    return [grid, paragraph(words, "soft")]
+    original, adversarial = run.arrays["original"], run.arrays["adversarial"]
+    grid, words = perturbed(original, adversarial, [("", names)] if names else [])
+    return [grid, paragraph(f"eps {run.analysis['attack']['eps']:.3g}, {_unit(run)}. {words}", "soft")]
 
 
 def _unit(run: RunFolder) -> str:

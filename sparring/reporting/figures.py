@@ -10,6 +10,7 @@ import base64
 import html
 import io
 import re
+import warnings
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -48,6 +49,19 @@ class Series:
     joined: bool = True
 
 
+@dataclass(frozen=True)
+class Bars:
+    """One bar in every group: how high, with a whisker from low to high; None where nothing was measured."""
+
+    name: str
+    y: Sequence[float | int | None]
+    color: str
+    low: Sequence[float | int | None] | None = None
+    high: Sequence[float | int | None] | None = None
+    shade: float | int = 1.0
+    filled: bool = True
+
+
 def lines(
     series: Sequence[Series],
     *,
@@ -57,8 +71,14 @@ def lines(
     integer_x: bool = False,
     percent: bool = False,
     narrow: bool = False,
+    level: tuple[float | int, str] | None = None,
+    doubling: bool = False,
 ) -> str:
-    """Lines over a common axis, as SVG; `narrow` figures stand three beside each other."""
+    """Lines over a common axis, as SVG; `narrow` figures stand three beside each other.
+
+    `level` is a height with its name, drawn across. `doubling` sets equal distances for equal factors, with a label
+    at every point; zero stands one factor of two below the smallest other value.
+    """
     from matplotlib.ticker import MaxNLocator
 
     def draw(axes: Axes) -> None:
@@ -84,7 +104,12 @@ def lines(
             axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
         if percent:
             axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.4g} %")
-        if len(series) > 1:
+        if doubling:
+            _doubling(axes, sorted({value for one in series for value in one.x}))
+        if level is not None:
+            axes.axhline(level[0], color=INK, linewidth=1, linestyle=(0, (1, 3)), label=level[1])
+            axes.set_ylim(bottom=0)
+        if len(series) > 1 or level is not None:
             axes.legend(frameon=False, loc="best")
 
     return _svg(draw, title, width=3.7 if narrow else 5.0)
@@ -107,6 +132,41 @@ def channels(clean: Float[np.ndarray, " n"], adv: Float[np.ndarray, " n"], *, y:
     return _svg(draw, title)
 
 
+def bars(groups: Sequence[str], series: Sequence[Bars], *, y: str, title: str, level: tuple[float | int, str]) -> str:
+    """Fractions as bars in named groups, in percent from zero, with `level`, a height with its name, drawn across."""
+    width = 0.84 / len(series)
+
+    def draw(axes: Axes) -> None:
+        for index, one in enumerate(series):
+            at = np.arange(len(groups)) + width * (index - (len(series) - 1) / 2)
+            high = np.array(one.y, dtype=float)
+            axes.bar(
+                at,
+                high,
+                0.92 * width,
+                color=COLORS[one.color] if one.filled else "none",
+                edgecolor=COLORS[one.color],
+                linewidth=0 if one.filled else 1.2,
+                alpha=one.shade,
+                label=one.name,
+            )
+            if one.low is not None and one.high is not None:
+                low, top = (np.array(bound, dtype=float) for bound in (one.low, one.high))
+                known = ~np.isnan(low)
+                axes.vlines(at[known], low[known], top[known], color=INK, linewidth=0.8)
+        axes.axhline(level[0], color=INK, linewidth=1, linestyle=(0, (1, 3)), label=level[1])
+        axes.set_ylabel(y)
+        axes.set_ylim(0, 1)
+        axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.4g} %")
+        longest = max(map(len, groups))
+        turned = longest * len(groups) > 60
+        axes.set_xticks(range(len(groups)), groups, rotation=40 if turned else 0, ha="right" if turned else "center")
+        axes.tick_params(axis="x", length=0)
+        axes.figure.legend(frameon=False, loc="outside lower left", ncols=3)
+
+    return _svg(draw, title)
+
+
 def png(image: Float[np.ndarray, "C H W"], alt: str) -> str:
     """An image element that carries its pixels; values outside [0, 1] are shown at the nearest end."""
     from PIL import Image
@@ -119,6 +179,13 @@ def png(image: Float[np.ndarray, "C H W"], alt: str) -> str:
     code = base64.b64encode(buffer.getvalue()).decode()
     size = f'width="{picture.width}" height="{picture.height}"'
     return f'<img src="data:image/png;base64,{code}" alt="{html.escape(alt)}" {size}>'
+
+
+def _doubling(axes: Axes, at: list[float | int]) -> None:
+    smallest = min((value for value in at if value > 0), default=1)
+    axes.set_xscale("symlog", base=2, linthresh=smallest, linscale=1)
+    axes.set_xticks(at, [f"{value:.3g}" for value in at])
+    axes.xaxis.set_ticks([], minor=True)
 
 
 def _svg(draw: Callable[[Axes], None], title: str, width: float = 5.0) -> str:
@@ -149,9 +216,12 @@ def _svg(draw: Callable[[Axes], None], title: str, width: float = 5.0) -> str:
         "grid.linewidth": 0.8,
         "axes.linewidth": 0.8,
         "legend.fontsize": 9,
+        "text.parse_math": False,  # a dollar sign in somebody's class name is one
     }
     buffer = io.StringIO()
-    with matplotlib.rc_context(settings):
+    with matplotlib.rc_context(settings), warnings.catch_warnings():
+        # letters that matplotlib's font lacks are still text of the SVG, which the browser's font draws
+        warnings.filterwarnings("ignore", message=r"Glyph \d+ .* missing from")
         figure = Figure(figsize=(width, 3.3), layout="constrained")
         FigureCanvasSVG(figure)
         axes = figure.subplots()

@@ -7,10 +7,11 @@ from html import escape
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1d2327; --soft: #59636b; --paper: #ffffff; --edge: #d9dee2; --tint: #f5f7f8;
-  --adversarial: #0072b2; --random: #d55e00; --clean: #5b6770; --third: #009e73; --fourth: #cc79a7; --fifth: #b8860b; }
+  --adversarial: #0072b2; --random: #d55e00; --clean: #5b6770; --third: #009e73; --fourth: #cc79a7; --fifth: #b8860b;
+  --green: #1a7f37; --yellow: #8a6100; --red: #c0271d; --grey: #59636b; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e4e8ea; --soft: #a3adb4; --paper: #15191c; --edge: #343b41;
   --tint: #1d2327; --adversarial: #56b4e9; --random: #f08b3e; --clean: #9aa5ad; --third: #2fc39a; --fourth: #e29bc4;
-  --fifth: #e0b43c; } }
+  --fifth: #e0b43c; --green: #4cc26b; --yellow: #e3b341; --red: #ff7b72; --grey: #a3adb4; } }
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--paper); color: var(--ink); font: 16px/1.55 system-ui, -apple-system, "Segoe UI",
   Roboto, "Helvetica Neue", Arial, sans-serif; }
@@ -39,13 +40,28 @@ svg * { stroke-linejoin: round; } svg text { stroke: none; }
 .examples { display: grid; gap: .35rem; min-width: 42rem; }
 .examples img { width: 100%; height: auto; image-rendering: pixelated; display: block; border-radius: 2px; }
 .examples div { font-size: .82rem; color: var(--soft); align-self: center; overflow-wrap: anywhere; }
+.trust { list-style: none; padding: 0; margin: 1rem 0; }
+.trust li { display: grid; grid-template-columns: 8.2rem 1fr; gap: .2rem 1rem; padding: .6rem 0 .6rem .8rem;
+  border-left: 5px solid var(--mark); border-bottom: 1px solid var(--edge); }
+.trust p { margin: .15rem 0 0; }
+.trust details { border: 0; padding: 0; margin: .25rem 0 0; font-size: .9rem; color: var(--soft); }
+.trust summary { font-weight: 400; }
+.mark { color: var(--mark); font-weight: 650; white-space: nowrap; }
+.mark span { display: inline-block; width: 1.4em; }
+.green { --mark: var(--green); } .yellow { --mark: var(--yellow); } .red { --mark: var(--red); }
+.grey { --mark: var(--grey); }
+.verdict { border: 2px solid var(--mark); border-left-width: 8px; border-radius: 4px; background: var(--tint);
+  padding: .6rem .9rem; max-width: none; }
+td.words { min-width: 17rem; }
 details { margin: .6rem 0; border: 1px solid var(--edge); border-radius: 6px; padding: .5rem .9rem; }
 summary { cursor: pointer; font-weight: 600; }
 pre { overflow-x: auto; font: .82rem/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; }
 .equation { white-space: pre-wrap; margin: .8rem 0; }
 ul.soft { margin: .6rem 0; padding-left: 1.1rem; }
-@media (max-width: 34rem) { main { padding-top: 1.2rem; } h1 { font-size: 1.35rem; } }
-@media print { details { border: 0; } h2 { break-after: avoid; } figure { break-inside: avoid; } }
+@media (max-width: 34rem) { main { padding-top: 1.2rem; } h1 { font-size: 1.35rem; }
+  .trust li { grid-template-columns: 1fr; } }
+@media print { .trust li, .verdict { break-inside: avoid; print-color-adjust: exact; }
+  details { border: 0; } h2 { break-after: avoid; } figure { break-inside: avoid; } }
 """
 
 
@@ -77,8 +93,13 @@ def paragraph(text: str, kind: str = "") -> str:
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], caption: str = "", numbers: Sequence[int] = ()) -> str:
-    """A table of plain text; columns in `numbers` are set as figures, the first of them as the main one."""
+    """A table of plain text; columns in `numbers` are set as figures, the first of them as the main one.
+
+    A last column that is no figure and holds sentences keeps a readable width.
+    """
     kinds = {column: ' class="number"' for column in numbers} | {c: ' class="number main"' for c in list(numbers)[:1]}
+    if len(head) - 1 not in numbers and any(len(row[-1]) > 40 for row in rows):
+        kinds |= {len(head) - 1: ' class="words"'}
     cells = ["".join(f"<td{kinds.get(i, '')}>{escape(cell)}</td>" for i, cell in enumerate(row)) for row in rows]
     return "\n".join(
         [
@@ -105,4 +126,9 @@ def bullets(items: Sequence[str]) -> str:
 
 def fold(title: str, text: str) -> str:
     """Preformatted text behind a line that opens it."""
-    return f"<details><summary>{escape(title)}</summary><pre>{escape(text)}</pre></details>"
+    return disclosure(title, f"<pre>{escape(text)}</pre>")
+
+
+def disclosure(title: str, *parts: str) -> str:
+    """Pieces of HTML behind a line that opens them."""
+    return "\n".join([f"<details><summary>{escape(title)}</summary>", *parts, "</details>"])

@@ -1,18 +1,22 @@
-"""What a run folder holds, read without the library that made it."""
+"""What the folder of a run or of an evaluation holds, read without the library that made it."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+import zipfile
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+ROBUSTNESS_SCHEMA = 1
+ROBUSTNESS_NEEDS = ("schema", "protocol", "label", "subject", "data", "clean")
+
 
 @dataclass(frozen=True)
 class RunFolder:
-    """The files of a run; what is absent is empty."""
+    """The files of a run, or of the evaluation of a foreign model; what is absent is empty."""
 
     path: Path
     config: dict[str, Any]
@@ -22,6 +26,13 @@ class RunFolder:
     results: dict[str, Any]
     analysis: dict[str, Any]
     arrays: dict[str, np.ndarray]
+    robustness: dict[str, Any] = field(default_factory=dict)
+    robustness_arrays: dict[str, np.ndarray] = field(default_factory=dict)
+
+    @property
+    def is_run(self) -> bool:
+        """Whether a run trained here wrote the folder; otherwise it holds an evaluation alone."""
+        return bool(self.config)
 
     def setting(self, dotted: str) -> Any:
         """A value of the configuration, such as `data.name`; None if it is not there."""
@@ -32,21 +43,24 @@ class RunFolder:
 
 
 def read_run(path: Path) -> RunFolder:
-    """Read a run folder. Raises ValueError if it is none, or if one of its files cannot be read."""
+    """Read a folder with a config.yaml, a robustness.json, or both.
+
+    Raises ValueError if it holds neither, or if one of its files cannot be read.
+    """
     import yaml
 
-    path = Path(path)
-    if not (path / "config.yaml").is_file():
-        raise ValueError(f"{path} is no run folder: it holds no config.yaml")
-    text = (path / "config.yaml").read_text()
-    config = yaml.safe_load(text)
-    if not isinstance(config, dict):
-        raise ValueError(f"{path / 'config.yaml'} holds no configuration")
-    analysis, arrays = _json(path / "analysis.json"), {}
-    if analysis and (path / "analysis.npz").is_file():
-        with np.load(path / "analysis.npz", allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-    else:
+    path, text, config = Path(path), "", {}
+    if (path / "config.yaml").is_file():
+        text = (path / "config.yaml").read_text()
+        config = yaml.safe_load(text)
+        if not isinstance(config, dict) or not config:
+            raise ValueError(f"{path / 'config.yaml'} holds no configuration")
+    elif not (path / "robustness.json").is_file():
+        raise ValueError(
+            f"{path} is no run folder: it holds no config.yaml, nor the robustness.json of a model's evaluation"
+        )
+    analysis, arrays = _json(path / "analysis.json"), _arrays(path / "analysis.npz")
+    if not arrays:
         analysis = {}  # the two are written together: one without the other is of another run, or cut off
     return RunFolder(
         path=path,
@@ -56,7 +70,9 @@ def read_run(path: Path) -> RunFolder:
         metrics=_lines(path / "metrics.jsonl"),
         results=_json(path / "results.json"),
         analysis=analysis,
-        arrays=arrays,
+        arrays=arrays if analysis else {},
+        robustness=_robustness(path / "robustness.json"),
+        robustness_arrays=_arrays(path / "robustness.npz"),
     )
 
 
@@ -67,6 +83,28 @@ def _json(path: Path) -> dict[str, Any]:
         return json.loads(path.read_text())
     except json.JSONDecodeError as error:
         raise ValueError(f"{path} is not valid JSON: {error}") from None
+
+
+def _robustness(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    read = _json(path)
+    missing = [key for key in ROBUSTNESS_NEEDS if not isinstance(read, dict) or key not in read]
+    if missing:
+        raise ValueError(f"{path} is no robustness evaluation: it lacks {', '.join(missing)}")
+    if read["schema"] != ROBUSTNESS_SCHEMA:
+        raise ValueError(f"{path} has schema {read['schema']}; this version reads schema {ROBUSTNESS_SCHEMA}")
+    return read
+
+
+def _arrays(path: Path) -> dict[str, np.ndarray]:
+    if not path.is_file():
+        return {}
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except (ValueError, OSError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path} cannot be read as arrays: {error}") from None
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:
