@@ -20,7 +20,7 @@ def levels(x: Float64[np.ndarray, "B C H W"]) -> Levels:
     return (np.clip(x, 0, 1) * 255 + 1e-6).astype(np.uint8)
 
 
-def drawn(rngs: Generators, draw: Callable[[np.random.Generator], np.ndarray]) -> np.ndarray:
+def drawn(rngs: Generators, draw: Callable[[np.random.Generator], np.ndarray | float]) -> np.ndarray:
     """What every image's own generator draws, stacked."""
     return np.stack([draw(rng) for rng in rngs])
 
@@ -48,6 +48,6 @@ def central_zoom(side: int, factor: float) -> Float64[np.ndarray, "n n"]:
     """
     kept = int(np.ceil(side / factor))
     top = (side - kept) // 2
-    enlarged = zoom(np.eye(side)[top : top + kept], (factor, 1), order=1)
+    enlarged = np.asarray(zoom(np.eye(side)[top : top + kept], (factor, 1), order=1))
     trim = (len(enlarged) - side) // 2
     return enlarged[trim : trim + side]

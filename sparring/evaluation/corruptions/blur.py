@@ -6,7 +6,6 @@ from functools import lru_cache
 
 import numpy as np
 from jaxtyping import Float64
-from scipy import fft
 from scipy.ndimage import correlate1d
 
 from sparring.evaluation.corruptions.arrays import Generators, Levels, central_zoom, drawn, levels, mapped, smoothing
@@ -38,8 +37,8 @@ def defocus_blur(x: Levels, c: tuple[float, float], rngs: Generators) -> Levels:
     reach = len(kernel) // 2
     height, width = x.shape[2:]
     padded = np.pad(x / 255, ((0, 0), (0, 0), (reach, reach), (reach, reach)), mode="reflect")
-    size = [fft.next_fast_len(side + 2 * reach, real=True) for side in (height, width)]
-    blurred = fft.irfft2(fft.rfft2(padded, size) * fft.rfft2(kernel, size), size)
+    size = padded.shape[2:]
+    blurred = np.fft.irfft2(np.fft.rfft2(padded, size) * np.fft.rfft2(kernel, size), size)
     return levels(blurred[..., 2 * reach : 2 * reach + height, 2 * reach : 2 * reach + width])
 
 
@@ -57,7 +56,7 @@ def glass_blur(x: Levels, c: tuple[float, int, int], rngs: Generators) -> Levels
     hs, ws = np.arange(height - reach, reach, -1), np.arange(width - reach, reach, -1)
     moves = drawn(rngs, lambda rng: rng.integers(-reach, reach, (rounds, len(hs), len(ws), 2), dtype=np.int8))
     targets = (hs[:, None] * width + ws).ravel()
-    steps = (moves[..., 1].astype(np.int64) * width + moves[..., 0]).reshape(len(x), rounds, -1)
+    steps = (moves[..., 1].astype(np.int64) * width + moves[..., 0]).reshape(len(x), rounds, len(targets))
     source = np.repeat(np.arange(height * width)[:, None], len(x), axis=1)
     images = np.arange(len(x))
     for turn in np.ascontiguousarray(steps.transpose(1, 2, 0) + targets[:, None]):

@@ -56,7 +56,10 @@ def frost(x: Levels, c: tuple[float, float, int], rngs: Generators) -> Levels:
 @lru_cache(maxsize=32)
 def frost_texture(name: str, shrink: int, height: int, width: int, channels: int) -> UInt8[np.ndarray, "C h w"]:
     """One photograph, every `shrink`-th pixel of it, enlarged if that is not larger than the images are."""
-    with resources.files(__package__).joinpath("textures", name).open("rb") as file, Image.open(file) as image:
+    with (
+        resources.files("sparring.evaluation.corruptions").joinpath("textures", name).open("rb") as file,
+        Image.open(file) as image,
+    ):
         # OpenCV's bilinear shrinking by 5 samples at pixel centres: it is this choice of every fifth pixel.
         picked = np.asarray(image.convert("RGB"))[shrink // 2 :: shrink, shrink // 2 :: shrink]
     enlarge = max((height + 1) / picked.shape[0], (width + 1) / picked.shape[1], 1)
