@@ -25,20 +25,23 @@ def corruptions(run: RunFolder) -> list[str]:
     seen = run.robustness.get("corruptions")
     if not seen:
         return [paragraph("Accuracy on corrupted images was not measured.", "missing")]
-    severities, accuracy = seen["severities"], seen["accuracy"]
-    clean = seen["clean_accuracy"]
+    severities, accuracy, clean = seen["severities"], seen["accuracy"], seen.get("clean_accuracy")
     words = (
         f"Mean accuracy over {len(accuracy)} corruption{'s' * (len(accuracy) > 1)} at "
         f"{'severities' if len(severities) > 1 else 'severity'} {', '.join(map(str, severities))}: "
-        f"{percent(seen['mean_accuracy'])}, a mean error of {percent(seen['mean_error'])}. Clean accuracy on the same "
-        f"images: {percent(clean)}; relative drop {percent(seen['relative_drop'])}."
+        f"{percent(seen['mean_accuracy'])}, a mean error of {percent(seen['mean_error'])}. "
     )
+    if clean is None:
+        words += "Clean accuracy on the same images was not measured, so there is no relative drop."
+    else:
+        words += f"Clean accuracy on the same images: {percent(clean)}"
+        drop = seen.get("relative_drop")  # not defined where nothing is right
+        words += "." if drop is None else f"; relative drop, (clean - mean) / clean: {percent(drop)}."
     about = (
         f"{seen.get('words', 'how the images were corrupted is not said')}. n = {seen['n']:,} images of "
-        f"{run.robustness['data'].get('name')} for each bar, {_constants(seen)}, "
-        f"{domain_words(run.robustness['subject'])}."
+        f"{run.robustness['data'].get('name')} for each bar, {domain_words(run.robustness['subject'])}."
     )
-    caption = "Severity grows from left to right, light to dark; whiskers are 95 % Wilson intervals."
+    caption = "Severity grows from left to right, faint to strong; whiskers are 95 % Wilson intervals."
     drawn = [(_family(family, names, seen), caption) for family, names in families(accuracy).items()]
     rows = [
         [_spoken(name), percent(fmean(values)), *[percent(value) for value in values]]
@@ -48,8 +51,10 @@ def corruptions(run: RunFolder) -> list[str]:
     columns = [f"severity {severity}" for severity in severities]
     by_severity = [fmean(values[index] for values in accuracy.values()) for index in range(len(severities))]
     rows.append(["mean of all", percent(seen["mean_accuracy"]), *[percent(value) for value in by_severity]])
+    missing = seen.get("missing")
     return [
         paragraph(words),
+        paragraph(f"Not measured: {', '.join(map(_spoken, missing))}.", "missing") if missing else "",
         paragraph(about, "soft"),
         figures(drawn),
         table(["corruption", "mean", *columns], rows, numbers=range(1, 2 + len(columns))),
@@ -71,15 +76,11 @@ def _family(family: str, names: list[str], seen: dict[str, Any]) -> str:
         heights = [seen["accuracy"][name][index] for name in names]
         shade = 0.35 + 0.65 * (index + 1) / len(severities)
         series.append(Bars(f"severity {severity}", heights, "adversarial", low, high, shade=shade))
-    level = (seen["clean_accuracy"], "clean")
+    clean = seen.get("clean_accuracy")
+    level = None if clean is None else (clean, "clean")
     spoken = [_spoken(name) for name in names]
     return bars(spoken, series, y="accuracy", title=f"Corruptions: {family.lower()}", level=level)
 
 
 def _spoken(name: str) -> str:
     return name.replace("_", " ")
-
-
-def _constants(seen: dict[str, Any]) -> str:
-    constants = f"constants of the {seen['table']} table" if seen.get("table") else "table of constants not said"
-    return f"{constants}, seed {seen['seed']}" if seen.get("seed") is not None else constants

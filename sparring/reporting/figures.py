@@ -109,7 +109,8 @@ def lines(
         if level is not None:
             axes.axhline(level[0], color=INK, linewidth=1, linestyle=(0, (1, 3)), label=level[1])
             axes.set_ylim(bottom=0)
-        if len(series) > 1 or level is not None:
+            axes.figure.legend(frameon=False, loc="outside lower left", ncols=3)
+        elif len(series) > 1:
             axes.legend(frameon=False, loc="best")
 
     return _svg(draw, title, width=3.7 if narrow else 5.0)
@@ -132,7 +133,9 @@ def channels(clean: Float[np.ndarray, " n"], adv: Float[np.ndarray, " n"], *, y:
     return _svg(draw, title)
 
 
-def bars(groups: Sequence[str], series: Sequence[Bars], *, y: str, title: str, level: tuple[float | int, str]) -> str:
+def bars(
+    groups: Sequence[str], series: Sequence[Bars], *, y: str, title: str, level: tuple[float | int, str] | None
+) -> str:
     """Fractions as bars in named groups, in percent from zero, with `level`, a height with its name, drawn across."""
     width = 0.84 / len(series)
 
@@ -154,7 +157,8 @@ def bars(groups: Sequence[str], series: Sequence[Bars], *, y: str, title: str, l
                 low, top = (np.array(bound, dtype=float) for bound in (one.low, one.high))
                 known = ~np.isnan(low)
                 axes.vlines(at[known], low[known], top[known], color=INK, linewidth=0.8)
-        axes.axhline(level[0], color=INK, linewidth=1, linestyle=(0, (1, 3)), label=level[1])
+        if level is not None:
+            axes.axhline(level[0], color=INK, linewidth=1, linestyle=(0, (1, 3)), label=level[1])
         axes.set_ylabel(y)
         axes.set_ylim(0, 1)
         axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.4g} %")
@@ -183,7 +187,7 @@ def png(image: Float[np.ndarray, "C H W"], alt: str) -> str:
 
 def _doubling(axes: Axes, at: list[float | int]) -> None:
     smallest = min((value for value in at if value > 0), default=1)
-    axes.set_xscale("symlog", base=2, linthresh=smallest, linscale=1)
+    axes.set_xscale("symlog", base=2, linthresh=smallest, linscale=0.5)
     axes.set_xticks(at, [f"{value:.3g}" for value in at])
     axes.xaxis.set_ticks([], minor=True)
 

@@ -23,7 +23,7 @@ p { margin: .5rem 0; max-width: 46rem; }
 .soft, figcaption, caption { color: var(--soft); font-size: .9rem; }
 .missing { color: var(--soft); font-style: italic; }
 .warn { border-left: 4px solid var(--random); background: var(--tint); padding: .5rem .8rem; }
-.facts { display: flex; flex-wrap: wrap; gap: .3rem 1.6rem; margin: .9rem 0 0; padding: 0; list-style: none;
+.facts { display: flex; flex-wrap: wrap; gap: .3rem 1.6rem; margin: .9rem 0; padding: 0; list-style: none;
   font-size: .92rem; }
 .facts b { font-weight: 600; } .facts span { color: var(--soft); margin-right: .4rem; }
 .scroll { overflow-x: auto; }
@@ -52,7 +52,7 @@ svg * { stroke-linejoin: round; } svg text { stroke: none; }
 .grey { --mark: var(--grey); }
 .verdict { border: 2px solid var(--mark); border-left-width: 8px; border-radius: 4px; background: var(--tint);
   padding: .6rem .9rem; max-width: none; }
-td.words { min-width: 17rem; }
+td.words { min-width: 17rem; } .figures + .scroll { margin-top: 1.4rem; }
 details { margin: .6rem 0; border: 1px solid var(--edge); border-radius: 6px; padding: .5rem .9rem; }
 summary { cursor: pointer; font-weight: 600; }
 pre { overflow-x: auto; font: .82rem/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; }
@@ -89,7 +89,7 @@ def section(title: str, *parts: str) -> str:
 
 def paragraph(text: str, kind: str = "") -> str:
     """A paragraph of plain text; `kind` is soft, lead, warn or missing."""
-    return f'<p class="{kind}">{escape(text)}</p>' if kind else f"<p>{escape(text)}</p>"
+    return f'<p class="{kind}">{_running(text)}</p>' if kind else f"<p>{_running(text)}</p>"
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], caption: str = "", numbers: Sequence[int] = ()) -> str:
@@ -114,14 +114,14 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], caption: str = "",
 
 def figures(drawings: Sequence[tuple[str, str]], columns: int = 2) -> str:
     """Drawings (SVG) with their captions (plain text), two or three beside each other where there is room."""
-    parts = [f"<figure>{svg}<figcaption>{escape(text)}</figcaption></figure>" for svg, text in drawings]
+    parts = [f"<figure>{svg}<figcaption>{_running(text)}</figcaption></figure>" for svg, text in drawings]
     kind = "figures three" if columns == 3 else "figures"
     return "\n".join([f'<div class="{kind}">', *parts, "</div>"])
 
 
 def bullets(items: Sequence[str]) -> str:
     """A quiet list of plain text."""
-    return '<ul class="soft">' + "".join(f"<li>{escape(item)}</li>" for item in items) + "</ul>"
+    return '<ul class="soft">' + "".join(f"<li>{_running(item)}</li>" for item in items) + "</ul>"
 
 
 def fold(title: str, text: str) -> str:
@@ -132,3 +132,8 @@ def fold(title: str, text: str) -> str:
 def disclosure(title: str, *parts: str) -> str:
     """Pieces of HTML behind a line that opens them."""
     return "\n".join([f"<details><summary>{escape(title)}</summary>", *parts, "</details>"])
+
+
+def _running(text: str) -> str:
+    """Text that wraps: a percent sign stays with its number."""
+    return escape(text.replace(" %", "\u00a0%"))

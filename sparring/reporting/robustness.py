@@ -20,9 +20,9 @@ from sparring.reporting.trust import figure_words, verdict
 MOST_IN_A_FIGURE = 20
 """Classes that fit beside each other; more of them stand in the table alone."""
 BALLS = {
-    "Linf": "Linf: no channel of any pixel changes by more than eps.",
-    "L2": "L2: the Euclidean length of the change, over all pixels and channels, is at most eps.",
-    "L1": "L1: the absolute changes of all pixels and channels add up to at most eps.",
+    "Linf": "no channel of any pixel changes by more than eps.",
+    "L2": "the Euclidean length of the change, over all pixels and channels, is at most eps.",
+    "L1": "the absolute changes of all pixels and channels add up to at most eps.",
 }
 
 
@@ -40,7 +40,7 @@ def overview(run: RunFolder) -> list[str]:
     subject, data = seen["subject"], seen["data"]
     about = [
         ("classifier", subject.get("words", "not said")),
-        ("batch norm", domain_words(subject)),
+        ("measured with", domain_words(subject)),
         ("checkpoint", subject.get("checkpoint")),
         ("images", f"{data.get('name')}: {data.get('selection', 'how they were drawn is not said')}"),
         ("n", f"{data['n']:,}" if "n" in data else None),
@@ -55,6 +55,8 @@ def overview(run: RunFolder) -> list[str]:
     measured = {"clean": {"words": "no attack", **seen["clean"]}}
     measured |= {name: entry for name, entry in attacks.items() if "accuracy" in entry}
     confidence = f"{100 * seen['clean'].get('confidence', 0.95):.0f} %"
+    if seen.get("worst_case") and len(measured) > 2:
+        measured["all of them"] = {"words": "right under every attack of this table", **seen["worst_case"]}
     head = ["attack", "accuracy", f"{confidence} interval", "right / n", "seconds", "threat model"]
     rows = [[name, *_measured(entry), entry.get("words", "")] for name, entry in measured.items()]
     parts = [*verdict(run), f'<ul class="facts">{items}</ul>', table(head, rows, numbers=(1, 2, 3, 4))]
@@ -70,12 +72,13 @@ def overview(run: RunFolder) -> list[str]:
         "The interval is Wilson's and holds the sampling of test images only. Images that are wrong before an attack "
         "count as wrong under it and are not attacked."
     )
-    protocol = "\n".join(f"{key}: {figure_words(value)}" for key, value in seen["protocol"].items())
+    fitted = subject.get("fitted")
     return [
         *parts,
         bullets(broken) if broken else "",
         paragraph(interval, "soft"),
-        fold(f"Protocol ({seen['label']}): every setting that a figure depends on", protocol),
+        fold("How the classifier was fitted", _settings(fitted)) if fitted else "",
+        fold(f"Protocol ({seen['label']}): every setting that a figure depends on", _settings(seen["protocol"])),
     ]
 
 
@@ -89,6 +92,10 @@ def _measured(entry: dict[str, Any]) -> list[str]:
     ]
 
 
+def _settings(values: dict[str, Any]) -> str:
+    return "\n".join(f"{key}: {figure_words(value)}" for key, value in values.items())
+
+
 def _members(entry: dict[str, Any]) -> str:
     broken = ", ".join(f"{name} broke {count:,}" for name, count in entry["members"].items())
     return f"one after another, each on the images still right, {broken} images; {entry['correct']:,} held"
@@ -100,14 +107,21 @@ def threats(run: RunFolder) -> list[str]:
     said = {name: entry["words"] for name, entry in attacks.items() if entry.get("words")}
     if not said:
         return [paragraph("No attack was run, so there is no threat model.", "missing")]
-    norms = [ball for norm, ball in BALLS.items() if any(re.search(rf"\b{norm}\b", words) for words in said.values())]
+    norms = []
+    for norm, ball in BALLS.items():
+        within = [name for name, words in said.items() if re.search(rf"\b{norm}\b", words)]
+        norms += [f"{norm} ({', '.join(within)}): {ball}"] if within else []
     knows = (
         "The adversary changes each test image by itself, within the norm and the radius eps named with the attack, to "
         "make the classifier wrong. It knows the true label and the whole classifier, with its gradients; Square, where "
         "it is part of an attack, uses the scores alone. An image counts as robust if the prediction is still right "
         "after the attack. Accuracy under an attack is therefore an upper bound: a stronger attack can only lower it."
     )
-    return [paragraph(knows), bullets([f"{name}: {words}." for name, words in said.items()]), bullets(norms)]
+    return [
+        paragraph(knows),
+        bullets(norms),
+        paragraph("Radius and steps of each attack stand in the table above.", "soft"),
+    ]
 
 
 def against_eps(run: RunFolder) -> list[str]:
@@ -179,7 +193,7 @@ def per_class(run: RunFolder) -> list[str]:
         [str(name), f"{n:,}", *[percent(values[row]) if n else "no image" for values in measured.values()]]
         for row, (name, n) in enumerate(zip(seen["classes"], seen["n"], strict=True))
     ]
-    whole = table(["class", "n", *measured], rows, numbers=range(1, 2 + len(measured)))
+    whole = table(["class", "n", *measured], rows, numbers=(2, 1, *range(3, 2 + len(measured))))
     if len(rows) > MOST_IN_A_FIGURE:
         return [disclosure(f"All {len(rows)} classes", whole)]
     words = f"Bars are in the order of the legend; whiskers are 95 % Wilson intervals, n = {sum(seen['n']):,} in all"
@@ -192,17 +206,16 @@ def per_class(run: RunFolder) -> list[str]:
     series = []
     for name, values in shown:
         bounds = [wilson(round(a * n), n) if n else (None, None) for a, n in zip(values, seen["n"], strict=True)]
-        heights = [a if n else None for a, n in zip(values, seen["n"], strict=True)]
         low, high = ([bound[end] for bound in bounds] for end in (0, 1))
         clean = name == "clean"
-        series.append(Bars(name, heights, "clean" if clean else "adversarial", low, high, filled=not clean))
+        series.append(Bars(name, values, "clean" if clean else "adversarial", low, high, filled=not clean))
     groups = [str(name) for name in seen["classes"]]
     drawing = bars(groups, series, y="accuracy", title="Accuracy per class", level=_chance(run))
     return [figures([(drawing, f"{words}.")]), whole]
 
 
-def _mean(values: list[float], n: list[int]) -> float:
-    return sum(value * count for value, count in zip(values, n, strict=True) if count) / max(1, sum(n))
+def _mean(values: list[float | None], n: list[int]) -> float:
+    return sum(value * count for value, count in zip(values, n, strict=True) if value is not None) / max(1, sum(n))
 
 
 def examples(run: RunFolder) -> list[str]:
@@ -217,7 +230,12 @@ def examples(run: RunFolder) -> list[str]:
         "wrong before" if first != right else "fooled" if last != right else "still right"
         for right, first, last in zip(truth, before, after, strict=True)
     ]
-    captions = [("true class", truth), ("predicted, clean", before), ("predicted, attacked", after), ("", outcome)]
+    captions = [
+        ("true class", truth),
+        ("predicted, clean", before),
+        ("predicted, attacked", after),
+        ("outcome", outcome),
+    ]
     grid, words = perturbed(arrays["original"], arrays["adversarial"], captions)
     attack = (run.robustness.get("attacks") or {}).get(seen.get("attack"), {})
     said = f"{seen.get('attack')}: {attack.get('words', 'attack not said')}. {outcome.count('fooled')} of {len(truth)} fooled. "

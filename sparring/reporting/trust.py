@@ -41,7 +41,9 @@ def verdict(run: RunFolder) -> list[str]:
     said = run.robustness.get("verdict")
     if not said:
         return [paragraph("This evaluation holds no verdict on itself.", "missing")]
-    return [f'<p class="verdict {_known(said)}">{_mark(said)} {escape(said["sentence"])}</p>']
+    colour = _known(said)
+    mark = _mark(MARKS[colour][0], f"{colour} verdict")
+    return [f'<p class="verdict {colour}">{mark} {escape(said["sentence"])}</p>']
 
 
 def ordered(checks: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -73,8 +75,7 @@ def _known(said: dict[str, Any]) -> str:
     return colour
 
 
-def _mark(said: dict[str, Any]) -> str:
-    symbol, word = MARKS[said["colour"]]
+def _mark(symbol: str, word: str) -> str:
     return f'<b class="mark"><span aria-hidden="true">{symbol}</span>{word}</b>'
 
 
@@ -84,4 +85,4 @@ def _row(check: dict[str, Any]) -> str:
     if figures:
         rows = [[key.replace("_", " "), figure_words(value)] for key, value in figures.items()]
         parts.append(disclosure("figures", table(["what", "measured"], rows)))
-    return f'<li class="{check["colour"]}">{_mark(check)}<div>{"".join(parts)}</div></li>'
+    return f'<li class="{check["colour"]}">{_mark(*MARKS[check["colour"]])}<div>{"".join(parts)}</div></li>'
