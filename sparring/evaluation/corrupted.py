@@ -1,37 +1,36 @@
 """Accuracy under common corruptions, made on the fly or from an official folder.
 
-entry = corruption_accuracy(model, images, labels)                    # uint8 images, corrupted block by block
-entry = corruption_accuracy(model, open_corrupted("CIFAR-10-C"))      # the official files
-corruption_slope(entry, supervised_entry).slope                       # Gupta et al. (003), Fig. 2
+    entry = corruption_accuracy(model, images, labels)                  # uint8 images, corrupted block by block
+    entry = corruption_accuracy(model, open_corrupted("CIFAR-10-C"))    # the official files
+
+Figures drawn from such an entry, mean corruption error and slope among them, are in `corruption_error`.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from statistics import fmean
 from typing import Any, Literal
 
-import numpy as np
 import torch
-from jaxtyping import Int, UInt8
+from jaxtyping import Int, Shaped, UInt8
 from torch import Tensor
 
 from sparring.data.corrupted import CORRUPTIONS, SEVERITIES, CorruptedSet
 from sparring.data.views import nearest
-from sparring.evaluation.corruption_error import relative_drop
+from sparring.evaluation.corruption_error import mean_corruption_error, relative_drop, relative_mean_corruption_error
+from sparring.evaluation.corruptions import corrupt
 from sparring.evaluation.features import evaluation_mode
 from sparring.evaluation.intervals import wilson
 from sparring.evaluation.robust import Progress, device_of, full_precision
 
 CONFIDENCE = 0.95
-BLOCK = 250
-"""Images that are corrupted at a time. Each block has random numbers of its own, so figures depend on this and it is no
-setting; they do not depend on the model's batch size."""
 
 
 def corruption_accuracy(
     model: Callable[[Tensor], Tensor],
-    images: UInt8[Tensor, "n C H W"] | CorruptedSet,
+    images: Shaped[Tensor, "n C H W"] | CorruptedSet,
     labels: Int[Tensor, " n"] | None = None,
     *,
     classes: int | None = None,
@@ -40,69 +39,70 @@ def corruption_accuracy(
     table: Literal["cifar", "imagenet"] = "cifar",
     seed: int = 0,
     batch_size: int = 250,
-    clean_accuracy: float | None = None,
+    clean_accuracy: float | int | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """The "corruptions" entry of robustness.json: accuracy of every corruption at every severity, with its interval.
 
     `model` maps float images in [0, 1] to logits; it runs in evaluation mode, in float32, where its parameters are.
-    uint8 `images` (with `labels`) are corrupted here with the strengths of `table`, one block at a time; their clean
-    accuracy is measured too. A `CorruptedSet` brings its own corrupted images and labels, so `table` and `seed` say
-    nothing of it, and its `clean_accuracy` on the same images must be given or is None in the entry. `names` defaults to
-    all 15, or to those of the 15 that the folder has (the entry's "missing" lists the others). `classes` is how many
-    logits the model must return; left out, the folder's classes, or as many as it returns.
+    uint8 `images` with `labels` are corrupted here, `batch_size` at a time, with the strengths of `table`; what becomes
+    of an image depends on `seed` and its place, not on the batch. A `CorruptedSet` brings its own images and labels,
+    so `table` and `seed` say nothing of it. `names` defaults to all 15, or to those of the 15 that the folder has;
+    "missing" lists the others. `classes` is how many logits the model must return; left out, as many as the folder has
+    classes, or as the model returns. `clean_accuracy` is the model's on the same images before corruption; left out, it
+    is measured, or None with a `CorruptedSet`.
 
-    mean_accuracy and mean_error are unnormalised means over corruptions and severities, relative_drop is
-    (clean - mean_accuracy) / clean. Intervals are Wilson's over the test images.
+    mean_accuracy and mean_error are plain means over corruptions and severities, relative_drop is
+    (clean - mean_accuracy) / clean, intervals are Wilson's over the test images. mce and relative_mce compare with
+    AlexNet: they are None unless all 15 corruptions of the 1,000 classes of ImageNet were measured at all severities.
 
-    Raises ValueError in one sentence, before any image is corrupted, for what does not fit.
+    Raises ValueError in one sentence, before any work, for what does not fit.
     """
     official = isinstance(images, CorruptedSet)
-    known = images.names + images.extra if official else CORRUPTIONS
     if official and labels is not None:
         raise ValueError("labels: a corrupted folder brings its own; leave them out")
     labels = images.labels if official else labels
     if labels is None:
         raise ValueError("labels: there are none, so no accuracy can be measured")
-    chosen = tuple(names) if names is not None else (images.names if official else CORRUPTIONS)
-    _check_settings(chosen, known, severities, table, batch_size)
-    if official:
-        classes = len(images.classes) if classes is None else classes
-        first = (
-            images.subset(min(2, len(images))).load(chosen[0], severities[0]).images[torch.arange(min(2, len(images)))]
-        )
-    else:
-        if images.dtype != torch.uint8:
-            raise ValueError(f"images must be uint8 (0 to 255), not {images.dtype}")
-        if len(images) != len(labels):
-            raise ValueError(f"labels: {len(labels)}, but there are {len(images)} images")
-        first = images
-    if not len(labels):
+    n = len(labels)
+    if len(images) != n:
+        raise ValueError(f"labels: {n}, but there are {len(images)} images")
+    if not n:
         raise ValueError("images: there are none to corrupt")
-    classes = _logits(model, first[:2], classes).shape[1]
+    chosen = tuple(names) if names is not None else (images.names if official else CORRUPTIONS)
+    _check_settings(chosen, images.names + images.extra if official else CORRUPTIONS, severities, batch_size)
+    if clean_accuracy is not None and not 0 <= clean_accuracy <= 1:
+        raise ValueError(f"clean_accuracy must be a fraction in [0, 1], not {clean_accuracy}")
+    table = images.table if official else table
+    one = images.subset(1) if official else images[:1]
+    probe = next(_blocks(one, chosen[0], severities[0], table, seed, 1))
+    classes = _logits(model, probe, len(images.classes) if official and classes is None else classes).shape[1]
     if labels.min() < 0 or labels.max() >= classes:
         raise ValueError(f"labels: {labels.min()} to {labels.max()}, outside the {classes} classes of the model")
-    if not official:
-        clean_accuracy = _count_correct(model, images.split(BLOCK), labels, classes, batch_size) / len(labels)
-    correct: dict[str, list[int]] = {}
-    began, n, cases = time.perf_counter(), len(labels), len(chosen) * len(severities)
+
+    if clean_accuracy is None and not official:
+        clean_accuracy = _count_correct(model, images.split(batch_size), labels, classes) / n
+    correct: dict[str, list[int]] = {name: [] for name in chosen}
+    began, done, cases = time.perf_counter(), 0, len(chosen) * len(severities)
     for name in chosen:
-        correct[name] = []
         for severity in severities:
-            blocks = _blocks(images, name, severity, table, seed)
-            correct[name].append(_count_correct(model, blocks, labels, classes, batch_size))
+            blocks = _blocks(images, name, severity, table, seed, batch_size)
+            correct[name].append(_count_correct(model, blocks, labels, classes))
+            done += 1
             if progress is not None:
-                done = sum(map(len, correct.values()))
-                spent = time.perf_counter() - began
-                progress(f"{name}, severity {severity}", done * n, cases * n, spent / done * (cases - done))
+                left = (time.perf_counter() - began) / done * (cases - done)
+                progress(f"{name}, severity {severity}", done * n, cases * n, left)
     accuracy = {name: [count / n for count in counts] for name, counts in correct.items()}
-    mean = float(np.mean(list(accuracy.values())))
+    mean = fmean(value for values in accuracy.values() for value in values)
+    missing = [name for name in CORRUPTIONS if name not in chosen]
+    comparable = table == "imagenet" and classes == 1000 and not missing and tuple(severities) == SEVERITIES
+    errors = {name: [1 - value for value in accuracy[name]] for name in CORRUPTIONS} if comparable else None
     return {
         "words": _words(images, len(chosen), severities, table, seed),
-        "table": images.table if official else table,
+        "table": table,
         "seed": None if official else seed,
         "severities": list(severities),
-        "missing": [name for name in CORRUPTIONS if name not in chosen],
+        "missing": missing,
         "n": n,
         "clean_accuracy": clean_accuracy,
         "accuracy": accuracy,
@@ -111,13 +111,15 @@ def corruption_accuracy(
         "mean_accuracy": mean,
         "mean_error": 1 - mean,
         "relative_drop": relative_drop(clean_accuracy, mean) if clean_accuracy else None,
+        "mce": mean_corruption_error(errors) if errors else None,
+        "relative_mce": relative_mean_corruption_error(errors, 1 - clean_accuracy)
+        if errors and clean_accuracy
+        else None,
         "seconds": time.perf_counter() - began,
     }
 
 
-def _check_settings(
-    names: Sequence[str], known: Sequence[str], severities: Sequence[int], table: str, batch_size: int
-) -> None:
+def _check_settings(names: Sequence[str], known: Sequence[str], severities: Sequence[int], batch_size: int) -> None:
     for name in names:
         if name not in known:
             raise ValueError(f"corruption: {name!r} is none of {', '.join(known)}{nearest(name, known)}")
@@ -125,42 +127,38 @@ def _check_settings(
         raise ValueError(f"names must be one corruption or more, each once, not {list(names)}")
     if not severities or not set(severities) <= set(SEVERITIES) or len(set(severities)) < len(severities):
         raise ValueError(f"severities must be among 1, 2, 3, 4, 5, each once, not {list(severities)}")
-    if table not in ("cifar", "imagenet"):
-        raise ValueError(f"table must be 'cifar' or 'imagenet', not {table!r}")
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, not {batch_size}")
 
 
 def _blocks(
-    images: Tensor | CorruptedSet, name: str, severity: int, table: Literal["cifar", "imagenet"], seed: int
+    images: Tensor | CorruptedSet,
+    name: str,
+    severity: int,
+    table: str,
+    seed: int,
+    batch_size: int,
 ) -> Iterator[UInt8[Tensor, "b C H W"]]:
-    """The corrupted images in their order, block by block."""
+    """The corrupted images in their order, block by block; image i is the same whatever the blocks are."""
     if isinstance(images, CorruptedSet):
         loaded = images.load(name, severity).images
-        yield from loaded.split(BLOCK) if isinstance(loaded, Tensor) else loaded
-        return
-    from sparring.evaluation.corruptions import corrupt
-
-    for number, block in enumerate(images.split(BLOCK)):
-        own = int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
-        yield corrupt(block.cpu(), name, severity, table=table, seed=own)
+        for block in [loaded] if isinstance(loaded, Tensor) else loaded:
+            yield from block.split(batch_size)
+    else:
+        for first in range(0, len(images), batch_size):
+            block = images[first : first + batch_size]
+            yield corrupt(block, name, severity, table=table, seed=seed, start=first)
 
 
 def _count_correct(
-    model: Callable[[Tensor], Tensor],
-    blocks: Iterable[Tensor],
-    labels: Tensor,
-    classes: int,
-    batch_size: int,
+    model: Callable[[Tensor], Tensor], blocks: Iterable[Tensor], labels: Int[Tensor, " n"], classes: int
 ) -> int:
     """How many images are classified rightly."""
     seen = correct = 0
     for block in blocks:
-        for part in block.split(batch_size):
-            predicted = _logits(model, part, classes).argmax(dim=1).cpu()
-            correct += int((predicted == labels[seen : seen + len(part)].cpu()).sum())
-            seen += len(part)
-    assert seen == len(labels)
+        predicted = _logits(model, block, classes).argmax(dim=1).cpu()
+        correct += int((predicted == labels[seen : seen + len(block)].cpu()).sum())
+        seen += len(block)
     return correct
 
 
@@ -184,4 +182,4 @@ def _words(images: Tensor | CorruptedSet, count: int, severities: Sequence[int],
     if isinstance(images, CorruptedSet):
         return f"{count} corruptions of {images.name} (its own files), {strength}"
     tables = {"cifar": "CIFAR-C", "imagenet": "ImageNet-C"}
-    return f"{count} corruptions with {tables[table]}'s strengths, {strength}, seed {seed}, made in blocks of {BLOCK}"
+    return f"{count} corruptions with {tables[table]}'s strengths, {strength}, seed {seed}"

@@ -34,8 +34,8 @@ ALEXNET_CLEAN_ERROR = 0.43478
 
 
 def mean_corruption_error(
-    error: Mapping[str, Sequence[float]],
-    baseline: Mapping[str, Sequence[float]] = ALEXNET_ERROR,
+    error: Mapping[str, Sequence[float | int]],
+    baseline: Mapping[str, Sequence[float | int]] = ALEXNET_ERROR,
     *,
     severities: Sequence[int] = (1, 2, 3, 4, 5),
 ) -> float:
@@ -53,8 +53,8 @@ def mean_corruption_error(
 
 
 def corruption_errors(
-    error: Mapping[str, Sequence[float]],
-    baseline: Mapping[str, Sequence[float]] = ALEXNET_ERROR,
+    error: Mapping[str, Sequence[float | int]],
+    baseline: Mapping[str, Sequence[float | int]] = ALEXNET_ERROR,
     *,
     severities: Sequence[int] = (1, 2, 3, 4, 5),
 ) -> dict[str, float]:
@@ -63,10 +63,10 @@ def corruption_errors(
 
 
 def relative_mean_corruption_error(
-    error: Mapping[str, Sequence[float]],
-    clean_error: float,
-    baseline: Mapping[str, Sequence[float]] = ALEXNET_ERROR,
-    baseline_clean_error: float = ALEXNET_CLEAN_ERROR,
+    error: Mapping[str, Sequence[float | int]],
+    clean_error: float | int,
+    baseline: Mapping[str, Sequence[float | int]] = ALEXNET_ERROR,
+    baseline_clean_error: float | int = ALEXNET_CLEAN_ERROR,
     *,
     severities: Sequence[int] = (1, 2, 3, 4, 5),
 ) -> float:
@@ -81,10 +81,10 @@ def relative_mean_corruption_error(
 
 
 def _ratios(
-    error: Mapping[str, Sequence[float]],
-    clean: float,
-    baseline: Mapping[str, Sequence[float]],
-    baseline_clean: float,
+    error: Mapping[str, Sequence[float | int]],
+    clean: float | int,
+    baseline: Mapping[str, Sequence[float | int]],
+    baseline_clean: float | int,
     severities: Sequence[int],
 ) -> dict[str, float]:
     if not error:
@@ -106,7 +106,7 @@ def _ratios(
     return ratios
 
 
-def relative_drop(clean: float, corrupted: float) -> float:
+def relative_drop(clean: float | int, corrupted: float | int) -> float:
     """(clean - corrupted) / clean: the accuracy lost, as a fraction of the clean accuracy (003, Tables 1-4, Fig. 2).
 
     Negative if corrupted images are classified better. ValueError if nothing is right on clean images.
@@ -139,6 +139,8 @@ def corruption_slope(entry: Mapping[str, Any], reference: Mapping[str, Any], sev
     `entry` and `reference` are entries of `corruption_accuracy` of the model and the reference with the same
     corruptions, strengths and number of images.
     """
+    if not severities:
+        raise ValueError("severities: there are none to compare at")
     for field in ("table", "seed", "n"):
         if entry[field] != reference[field]:
             raise ValueError(f"{field} differs between the two models: {entry[field]!r} and {reference[field]!r}")
@@ -151,7 +153,7 @@ def corruption_slope(entry: Mapping[str, Any], reference: Mapping[str, Any], sev
     )
 
 
-def fit_through_origin(x: Sequence[float], y: Sequence[float]) -> Slope:
+def fit_through_origin(x: Sequence[float | int], y: Sequence[float | int]) -> Slope:
     """Least squares of y = slope x: slope = sum x y / sum x^2, its variance sum (y - slope x)^2 / (n - 1) / sum x^2."""
     if len(x) != len(y) or not len(x):
         raise ValueError(f"x and y must have as many points, one at least, not {len(x)} and {len(y)}")
