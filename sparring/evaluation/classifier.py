@@ -110,9 +110,9 @@ class SoftKNN(nn.Module):
             voted = vote > torch.finfo(vote.dtype).tiny
             # near 1 the logarithm of a ratio rounds away what distinguishes two votes; log1p of its excess does not
             close = vote > best / 2
-            ratio = torch.where(close, torch.log1p((vote - best) / best), 0.0)
-            far = torch.where(voted & ~close, vote, 1.0).log() - best.log()
-            logits = torch.where(close, ratio, torch.where(voted, far, half - best.log()))
+            excess = torch.where(close, vote, best) - best
+            logits = torch.where(voted, vote, 1.0).log() - best.log()
+            logits = torch.where(close, (excess / best).log1p(), torch.where(voted, logits, half - best.log()))
         return logits.to(query.dtype)
 
     def _nearest_of_class(self, similarity: Float[Tensor, "B N"]) -> Float[Tensor, "B K"]:

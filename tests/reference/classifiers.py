@@ -36,3 +36,18 @@ def logistic_adam(x, labels, classes: int, batches, lr: float, weight, bias):
         torch.nn.functional.cross_entropy(layer(x[batch]), labels[batch]).backward()
         optimizer.step()
     return layer
+
+
+def soft_votes(train, labels, test, k: int, temperature: float, classes: int) -> list[list[float]]:
+    """log of a class's votes, less the highest; without a vote, of half of its nearest training row's vote."""
+    rows = []
+    for row in test.double():
+        cosine = [float(row @ other / row.norm() / other.norm()) for other in train.double()]
+        order = sorted(range(len(cosine)), key=lambda j: (-cosine[j], j))
+        vote = [math.exp((c - max(cosine)) / temperature) for c in cosine]
+        value = []
+        for c in range(classes):
+            among = [vote[j] for j in order[:k] if int(labels[j]) == c]
+            value.append(sum(among) or 0.5 * max(vote[j] for j in order if int(labels[j]) == c))
+        rows.append([math.log(v / max(value)) for v in value])
+    return rows
