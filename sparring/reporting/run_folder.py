@@ -80,16 +80,19 @@ def _json(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        return json.loads(path.read_text())
+        read = json.loads(path.read_text())
     except json.JSONDecodeError as error:
         raise ValueError(f"{path} is not valid JSON: {error}") from None
+    if not isinstance(read, dict):
+        raise ValueError(f"{path} must hold a JSON object, not a {type(read).__name__}")
+    return read
 
 
 def _robustness(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     read = _json(path)
-    missing = [key for key in ROBUSTNESS_NEEDS if not isinstance(read, dict) or key not in read]
+    missing = [key for key in ROBUSTNESS_NEEDS if key not in read]
     if missing:
         raise ValueError(f"{path} is no robustness evaluation: it lacks {', '.join(missing)}")
     if read["schema"] != ROBUSTNESS_SCHEMA:

@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
-from html.parser import HTMLParser
 
 import pytest
 import torch
@@ -12,6 +11,7 @@ from sparring.attacks import FGSM, Linf
 from sparring.config import MethodConfig
 from sparring.methods import CLAE, SimCLR
 from sparring.reporting import collect, write_report
+from tests.reporting.document import Structure
 from tests.reporting.runs import CLASSES, CONFIG, SmallEncoder, images, write_run
 
 
@@ -32,42 +32,6 @@ def analysed(path, dual=True, labels=True):
         batch_size=12,
     )
     return path
-
-
-class Structure(HTMLParser):
-    """Text, addresses and whether every element that is opened is closed."""
-
-    VOID = ("meta", "img", "link", "br", "path", "use")
-
-    def __init__(self, document: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.texts: list[str] = []
-        self.addresses: list[str] = []
-        self.ids: list[str] = []
-        self.tags: list[str] = []
-        self.feed(document)
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append(tag)
-        if tag not in self.VOID:
-            self.open.append(tag)
-        for key, value in attrs:
-            if key in ("src", "href"):
-                self.addresses.append(value)
-            if key == "id":
-                self.ids.append(value)
-
-    def handle_endtag(self, tag):
-        if tag not in self.VOID:
-            assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        self.texts.append(data)
-
-    @property
-    def text(self) -> str:
-        return " ".join(" ".join(self.texts).split())
 
 
 @pytest.fixture(scope="module")
