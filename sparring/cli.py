@@ -12,11 +12,12 @@ import sys
 import textwrap
 import traceback
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from sparring import __version__, configuration
+from sparring.cli_evaluate import evaluate, one_place
 from sparring.config import RunConfig
 from sparring.flags import WIDTH, read_words, settings_help
 from sparring.listing import KINDS, methods
@@ -35,20 +36,6 @@ Train METHOD (default clae), evaluate it, and leave a report in a run folder.
 Settings, by their full or short name. In brackets: the default; `not set` is the method's own, which --print-config shows.
 """
 
-EVALUATE = """\
-usage: sparring evaluate RUN [--protocol NAMES] [--SETTING VALUE ...]
-
-Measure a trained run again, and write its results.json and report.html anew. Earlier figures are kept as results-N.json.
-
-  RUN                         a run folder (its newest checkpoint), or RUN/checkpoints/epoch-0010
-  --protocol NAMES            knn, logistic, linear, or several with commas [knn,logistic]
-  --protocol-version VERSION  default (nothing is chosen on test images) or paper (CLAE's published evaluation: best test
-                              epoch, kNN on z); every figure made so says so [default]
-  --debug                     show where an error happened
-
-Settings that may differ from the run's, which are the defaults:
-"""
-
 REPORT = """\
 usage: sparring report RUN
 
@@ -56,7 +43,7 @@ Write RUN/report.html anew from the files in the run folder.
 """
 
 LIST = """\
-usage: sparring list [methods|attacks|data|encoders|pairs|views ...]
+usage: sparring list [methods|attacks|evaluation-attacks|data|encoders|pairs|views ...]
 
 What can be named on the command line, one line each.
 """
@@ -178,47 +165,8 @@ def _check_method(settings: dict[str, Any]) -> None:
 
 
 def _evaluate(words: list[str]) -> int:
-    """Measure a trained run again."""
-    read = read_words(words, DEBUG | {"protocol": True, "protocol-version": True})
-    changeable = [
-        key
-        for key in configuration.fields()
-        if key.startswith("evaluation.") or key in ("data.root", "data.test_root", "data.download", "training.device")
-    ]
-    if "help" in read.options:
-        print(EVALUATE + settings_help(changeable))
-        return 0
-    place = _one_run(read.positional, "evaluate")
-    for key in read.settings:
-        if key not in changeable:
-            raise ValueError(f"--{key} cannot be changed by evaluate: a run is measured as it was trained")
-    protocols = read.options.get("protocol", ["knn,logistic"])[-1].split(",")
-    version = read.options.get("protocol-version", ["default"])[-1]
-    _one_of("--protocol", protocols, ("knn", "logistic", "linear"))
-    _one_of("--protocol-version", [version], ("default", "paper"))
-    from sparring import training
-    from sparring.experiment import measure
-    from sparring.training.resume import run_and_checkpoint
-
-    run, _ = run_and_checkpoint(place, field="RUN")
-    config = training.resolve(configuration.build(configuration.read_yaml(run / "config.yaml") | read.settings))
-    measure(place, config, protocols=protocols, version=version)  # pyright: ignore[reportArgumentType]
-    summarise(run)
-    return 0
-
-
-def _one_of(flag: str, given: Iterable[str], allowed: tuple[str, ...]) -> None:
-    for word in given:
-        if word not in allowed:
-            raise ValueError(f"{flag} must be one of {', '.join(allowed)}, not {word!r}")
-
-
-def _one_run(positional: list[str], verb: str) -> str:
-    if len(positional) != 1:
-        raise ValueError(
-            f"{verb} needs one run folder, such as runs/clae-digits-seed0, not {len(positional) or 'none'}"
-        )
-    return positional[0]
+    """Measure a trained run again, or attack it: clean and robust accuracy."""
+    return evaluate(words)
 
 
 def _report(words: list[str]) -> int:
@@ -229,7 +177,7 @@ def _report(words: list[str]) -> int:
         return 0
     from sparring.reporting import write_report
 
-    print(write_report(Path(_one_run(read.positional, "report"))))
+    print(write_report(Path(one_place(read.positional, "report"))))
     return 0
 
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sparring import config
-from sparring.config import RunConfig
+from sparring.config import RobustnessConfig, RunConfig
 
 
 class Radius(float):
@@ -85,8 +85,14 @@ def fields() -> dict[str, Field]:
 
 
 @functools.cache
+def robustness_fields() -> dict[str, Field]:
+    """The settings of a robust evaluation, which belong to no run, by their dotted names."""
+    return {field.key: field for field in _fields_of(RobustnessConfig, "robustness.")}
+
+
+@functools.cache
 def sections() -> dict[str, str]:
-    """The groups of settings, with what each is about."""
+    """The groups of a run's settings, with what each is about."""
     hints = typing.get_type_hints(RunConfig)
     return {name: inspect.getdoc(hint) or "" for name, hint in hints.items() if dataclasses.is_dataclass(hint)}
 
@@ -141,7 +147,7 @@ def convert(field: Field, given: Any, place: str = "") -> Any:
     try:
         if value is None or any(isinstance(part, float) and not math.isfinite(part) for part in parts):
             raise ValueError(f"{field.key} has no value")
-        return _parser(field.key).parse_object({field.key: value}, defaults=False)[field.key]
+        return _parser(field.key, field.type).parse_object({field.key: value}, defaults=False)[field.key]
     except Exception as error:
         # jsonargparse names Python's types; whatever it found wrong, this sentence says what is allowed.
         near = nearest(given.lower(), field.choices) if isinstance(given, str) else None
@@ -154,7 +160,7 @@ def _shown(value: Any) -> str:
 
 
 @functools.cache
-def _parser(key: str) -> Any:
+def _parser(key: str, kind: Any) -> Any:
     """jsonargparse's parser of one setting: its time grows with the number of settings it knows."""
     import jsonargparse
     from jsonargparse.typing import register_type
@@ -164,7 +170,7 @@ def _parser(key: str) -> Any:
         Radius, serializer=float, deserializer=radius, deserializer_exceptions=errors, fail_already_registered=False
     )
     parser = jsonargparse.ArgumentParser(exit_on_error=False)
-    parser.add_argument(f"--{key}", type=fields()[key].type)
+    parser.add_argument(f"--{key}", type=kind)
     return parser
 
 
@@ -219,6 +225,12 @@ def build(settings: dict[str, Any]) -> RunConfig:
         group, _, leaf = key.rpartition(".")
         setattr(getattr(made, group) if group else made, leaf, value)
     return made
+
+
+def build_robustness(settings: dict[str, Any]) -> RobustnessConfig:
+    """The robust evaluation in which the settings named robustness.* replace the defaults; others are passed over."""
+    known = {key.rpartition(".")[2]: value for key, value in settings.items() if key in robustness_fields()}
+    return RobustnessConfig(**known)
 
 
 def to_yaml(made: RunConfig) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sparring.config import RobustnessConfig
 from sparring.configuration import Field, convert, fields, nearest, sections
 
 WIDTH = 110
@@ -24,10 +26,10 @@ class Words:
 BOOLEANS = ("true", "false", "yes", "no")
 
 
-def short_names() -> dict[str, list[str]]:
-    """What a flag without a dot may mean: the fields of that name, or the `.name` of the group of that name."""
+def short_names(known: Iterable[str]) -> dict[str, list[str]]:
+    """What a flag without a dot may mean: the settings of that name, or the `.name` of the group of that name."""
     names: dict[str, list[str]] = {}
-    for key in fields():
+    for key in known:
         group, _, leaf = key.rpartition(".")
         names.setdefault(leaf, []).append(key)
         if leaf == "name":
@@ -35,27 +37,28 @@ def short_names() -> dict[str, list[str]]:
     return names
 
 
-def key_of(flag: str, options: Iterable[str] = ()) -> str:
+def key_of(flag: str, options: Iterable[str] = (), known: Mapping[str, Field] | None = None) -> str:
     """The dotted name that a flag (without its dashes) means; ValueError if it is unknown or ambiguous."""
-    written = flag.replace("-", "_")
-    if written in fields():
+    written, known = flag.replace("-", "_"), fields() if known is None else known
+    if written in known:
         return written
-    short = short_names()
+    short = short_names(known)
     candidates = short.get(written, [])
     if len(candidates) == 1:
         return candidates[0]
     if candidates:
         raise ValueError(f"--{flag} is ambiguous: it may mean {' or '.join(f'--{key}' for key in candidates)}")
-    near = nearest(written, [*fields(), *(name for name, keys in short.items() if len(keys) == 1), *options])
+    near = nearest(written, [*known, *(name for name, keys in short.items() if len(keys) == 1), *options])
     raise ValueError(f"--{flag} is no option{f'; did you mean --{near}?' if near else ''}")
 
 
-def read_words(words: Sequence[str], options: dict[str, bool]) -> Words:
+def read_words(words: Sequence[str], options: dict[str, bool], known: Mapping[str, Field] | None = None) -> Words:
     """The words of a command line: settings by any of their names, and the verb's own `options` (name: takes a value).
 
+    `known` are the settings that the verb takes (None: those of a run).
     Raises ValueError for an unknown or ambiguous flag, a missing value and a value of the wrong type.
     """
-    read, words = Words([], {}, {}), list(words)
+    read, words, known = Words([], {}, {}), list(words), fields() if known is None else known
     while words:
         word = words.pop(0)
         if not word.startswith("-") or word == "-":
@@ -74,7 +77,7 @@ def read_words(words: Sequence[str], options: dict[str, bool]) -> Words:
             else:
                 read.options[name] = []
             continue
-        field = fields()[key_of(name, options)]
+        field = known[key_of(name, options, known)]
         if equals:
             value: Any = attached
         elif field.plain_type is bool and not (words and words[0].lower() in BOOLEANS):
@@ -95,15 +98,16 @@ def _value(words: list[str], flag: str) -> str:
     return words.pop(0)
 
 
-def settings_help(keys: Iterable[str]) -> str:
+def settings_help(known: Mapping[str, Field]) -> str:
     """The settings group by group: flag, what it takes, its meaning, its default."""
     lines, group = [], None
-    short = {names[0]: name for name, names in short_names().items() if len(names) == 1}
-    for field in (fields()[key] for key in keys):
+    short = {names[0]: name for name, names in short_names(known).items() if len(names) == 1}
+    about = {**sections(), "robustness": inspect.getdoc(RobustnessConfig) or "", "": "the run folder."}
+    for field in known.values():
         section = field.key.rpartition(".")[0]
         if section != group:
             group = section
-            lines += ["", *textwrap.wrap(f"{section or 'run'}: {sections().get(section, 'the run folder.')}", WIDTH)]
+            lines += ["", *textwrap.wrap(f"{section or 'run'}: {about[section]}", WIDTH)]
         lines += _entry(field, short.get(field.key))
     return "\n".join(lines)
 

@@ -27,6 +27,13 @@ def attacks() -> dict[str, str]:
     return _described(ATTACKS)
 
 
+def evaluation_attacks() -> dict[str, str]:
+    """The attacks of `sparring evaluate --attack`, the papers' presets last."""
+    from sparring.evaluation import attack_names
+
+    return attack_names()
+
+
 def pairs() -> dict[str, str]:
     """The pair selectors of method.pairs."""
     from sparring.training.build import PAIRS
@@ -62,6 +69,7 @@ def encoders() -> dict[str, str]:
 KINDS: dict[str, Callable[[], dict[str, str]]] = {
     "methods": methods,
     "attacks": attacks,
+    "evaluation-attacks": evaluation_attacks,
     "data": data,
     "encoders": encoders,
     "pairs": pairs,

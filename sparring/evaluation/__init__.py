@@ -1,26 +1,41 @@
-"""Measuring a frozen encoder: features computed once, kNN, logistic regression, linear probe, with intervals."""
+"""Measuring encoders and classifiers: clean and robust accuracy with intervals, corruptions, and whether to believe them."""
 
 from sparring.evaluation.classifier import OnFeatures, SoftKNN, check_classifier
+from sparring.evaluation.corrupted import corruption_accuracy
+from sparring.evaluation.corruption_error import corruption_slope, mean_corruption_error, relative_drop
 from sparring.evaluation.evaluate import evaluate, protocols
 from sparring.evaluation.features import evaluation_mode, features
 from sparring.evaluation.intervals import mean_interval, paired_difference, wilson
 from sparring.evaluation.knn import knn, knn_predict
 from sparring.evaluation.linear import fit_linear
 from sparring.evaluation.logistic import accuracy, fit_logistic
+from sparring.evaluation.named import attack_names, named_attack
 from sparring.evaluation.protocols import KNN, Linear, Logistic
 from sparring.evaluation.representation import RepresentationAttack, movement
+from sparring.evaluation.robust import Attacked, attacked, predictions
+from sparring.evaluation.robustness import Robustness, check_robustness, measure_robustness
 from sparring.evaluation.slf import SLF
+from sparring.evaluation.trust import Check, Trust, trust_checks
 
 __all__ = [
     "KNN",
     "SLF",
+    "Attacked",
+    "Check",
     "Linear",
     "Logistic",
     "OnFeatures",
     "RepresentationAttack",
+    "Robustness",
     "SoftKNN",
+    "Trust",
     "accuracy",
+    "attack_names",
+    "attacked",
     "check_classifier",
+    "check_robustness",
+    "corruption_accuracy",
+    "corruption_slope",
     "evaluate",
     "evaluation_mode",
     "features",
@@ -28,9 +43,15 @@ __all__ = [
     "fit_logistic",
     "knn",
     "knn_predict",
+    "mean_corruption_error",
     "mean_interval",
+    "measure_robustness",
     "movement",
+    "named_attack",
     "paired_difference",
+    "predictions",
     "protocols",
+    "relative_drop",
+    "trust_checks",
     "wilson",
 ]

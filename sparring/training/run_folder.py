@@ -26,6 +26,7 @@ OURS = {
     LOCK,
     "analysis.json",
     "analysis.npz",
+    "autoattack",
     "checkpoints",
     "config.yaml",
     "environment.json",
@@ -33,11 +34,13 @@ OURS = {
     "metrics.jsonl",
     "report.html",
     "results.json",
+    "robustness.json",
+    "robustness.npz",
     "tensorboard",
     "weights.safetensors",
 }
-"""What a run folder holds; an earlier evaluation's results-1.json and so on beside it."""
-PACKAGES = ("torch", "torchvision", "lightning", "numpy", "scikit-learn", "timm")
+"""What a run folder holds; an earlier evaluation's results-1.json, robustness-1.json and so on beside it."""
+PACKAGES = ("torch", "torchvision", "lightning", "numpy", "scikit-learn", "timm", "pyautoattack")
 
 
 def choose_folder(config: RunConfig) -> Path:
@@ -80,7 +83,8 @@ def check_out(config: RunConfig) -> None:
 
 def is_ours(path: Path) -> bool:
     """Whether a file of a run folder is one that sparring writes, by its name."""
-    return path.name in OURS or (path.name.startswith("results-") and path.suffix == ".json")
+    numbered = path.name.startswith(("results-", "robustness-")) and path.suffix in (".json", ".npz")
+    return path.name in OURS or numbered
 
 
 @contextmanager
@@ -104,7 +108,7 @@ def create(config: RunConfig, folder: Path) -> None:
         if path.name != LOCK and is_ours(path):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
     save_config(config, folder / "config.yaml")
-    write_json(folder / "environment.json", environment(config))
+    write_json(folder / "environment.json", environment(config.training.seed))
 
 
 def save_config(config: RunConfig, path: Path) -> None:
@@ -121,7 +125,7 @@ def load_config(run: Path) -> RunConfig:
     return configuration.build(configuration.read_yaml(path))
 
 
-def environment(config: RunConfig) -> dict[str, Any]:
+def environment(seed: int) -> dict[str, Any]:
     """What a figure depends on beside its configuration: versions, hardware, the commit of this package."""
     versions = {}
     for name in ("sparring", *PACKAGES):
@@ -143,7 +147,7 @@ def environment(config: RunConfig) -> dict[str, Any]:
         "gpus": gpus,
         "cuda": torch.version.cuda,
         "commit": commit(),
-        "seed": config.training.seed,
+        "seed": seed,
         "command": sys.argv,
     }
 

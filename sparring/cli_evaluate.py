@@ -1,0 +1,166 @@
+"""The verb `sparring evaluate`: a run's clean figures, or how robust a run or anybody's model is."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable
+from typing import Any
+
+from sparring import configuration
+from sparring.configuration import Field, fields, robustness_fields
+from sparring.flags import Words, key_of, read_words, settings_help
+from sparring.summary import summarise, summarise_robustness
+
+EVALUATE = """\
+usage: sparring evaluate RUN [--protocol NAMES] [--SETTING VALUE ...]
+       sparring evaluate RUN --attack NAMES [--eps RADIUS] [--corruptions] [--SETTING VALUE ...]
+       sparring evaluate python:MODULE.FUNCTION --data NAME --attack NAMES [--out FOLDER] [--SETTING VALUE ...]
+
+Measure a trained run again; with --attack, --corruptions or --representation, measure how robust it is. Writes
+results.json (or robustness.json) and report.html anew; earlier figures are kept as results-N.json (robustness-N.json).
+
+  RUN                         a run folder (its newest checkpoint), or RUN/checkpoints/epoch-0010
+  python:MODULE.FUNCTION      anybody's classifier: a function that returns an nn.Module from images in [0, 1] to logits;
+                              its figures go to --out [runs/robustness-FUNCTION]
+  --protocol NAMES            knn, logistic, linear, or several with commas [knn,logistic]
+  --protocol-version VERSION  default (nothing is chosen on test images) or paper (CLAE's published evaluation: best test
+                              epoch, kNN on z); every figure made so says so [default]
+  --debug                     show where an error happened
+
+`sparring list evaluation-attacks` names the attacks. Settings of a robust evaluation, then those that may differ from the run's:
+"""
+
+OPTIONS = {"debug": False, "help": False, "protocol": True, "protocol-version": True}
+OF_A_RUN = ("data.root", "data.test_root", "data.download", "training.device")
+OF_A_MODEL = ("training.device", "out", "overwrite")
+MODEL = "python:"
+
+
+def evaluate(words: list[str]) -> int:
+    """Run the verb on its words and return the exit code."""
+    foreign = any(word.startswith(MODEL) for word in words)
+    known = robustness_fields() | {key: field for key, field in fields().items() if _changeable(key, foreign)}
+    read = _read(words, known)
+    if "help" in read.options:
+        print(EVALUATE + settings_help(known))
+        return 0
+    place = one_place(read.positional, "evaluate")
+    robust = {key: value for key, value in read.settings.items() if key in robustness_fields()}
+    settings = {key: value for key, value in read.settings.items() if key not in robust}
+    if foreign or robust:
+        for option in ("protocol", "protocol-version"):
+            if option in read.options:
+                raise ValueError(
+                    f"--{option} belongs to the evaluation without attacks; run the two one after the other"
+                )
+        return _robustness(place, settings, robust, foreign)
+    return _clean(place, settings, read)
+
+
+def one_place(positional: list[str], verb: str) -> str:
+    """The one run folder that a verb works on."""
+    if len(positional) != 1:
+        raise ValueError(
+            f"{verb} needs one run folder, such as runs/clae-digits-seed0, not {len(positional) or 'none'}"
+        )
+    return positional[0]
+
+
+def _changeable(key: str, foreign: bool) -> bool:
+    if foreign:
+        return key.startswith("data.") or key in OF_A_MODEL
+    return key.startswith("evaluation.") or key in OF_A_RUN
+
+
+def _read(words: list[str], known: dict[str, Field]) -> Words:
+    try:
+        return read_words(words, OPTIONS, known)
+    except ValueError as error:
+        for word in words:
+            flag = word.removeprefix("--").partition("=")[0]
+            if not word.startswith("--") or flag in OPTIONS or _means(flag, known):
+                continue
+            if _means(flag, fields()):
+                raise ValueError(
+                    f"--{flag} cannot be changed by evaluate: a run is measured as it was trained"
+                ) from error
+        raise
+
+
+def _means(flag: str, known: dict[str, Field]) -> bool:
+    try:
+        return bool(key_of(flag, known=known))
+    except ValueError:
+        return False
+
+
+def _clean(place: str, settings: dict[str, Any], read: Words) -> int:
+    protocols = read.options.get("protocol", ["knn,logistic"])[-1].split(",")
+    version = read.options.get("protocol-version", ["default"])[-1]
+    _one_of("--protocol", protocols, ("knn", "logistic", "linear"))
+    _one_of("--protocol-version", [version], ("default", "paper"))
+    from sparring import training
+    from sparring.experiment import measure
+    from sparring.training.resume import run_and_checkpoint
+
+    run, _ = run_and_checkpoint(place, field="RUN")
+    config = training.resolve(configuration.build(configuration.read_yaml(run / "config.yaml") | settings))
+    measure(place, config, protocols=protocols, version=version)  # pyright: ignore[reportArgumentType]
+    summarise(run)
+    return 0
+
+
+def _one_of(flag: str, given: Iterable[str], allowed: tuple[str, ...]) -> None:
+    for word in given:
+        if word not in allowed:
+            raise ValueError(f"{flag} must be one of {', '.join(allowed)}, not {word!r}")
+
+
+def _robustness(place: str, settings: dict[str, Any], robust: dict[str, Any], foreign: bool) -> int:
+    config = configuration.build_robustness(robust)
+    from sparring import robustness
+
+    progress = Terminal()
+    if foreign:
+        folder = robustness.of_a_model(place, configuration.build(settings), config, progress=progress)
+    else:
+        folder = robustness.of_a_run(place, settings, config, progress=progress)
+    progress.close()
+    summarise_robustness(folder)
+    return 0
+
+
+class Terminal:
+    """Progress as one line that rewrites itself on a terminal, and as a line a minute elsewhere."""
+
+    def __init__(self) -> None:
+        self.live = sys.stderr.isatty()
+        self.shown = 0.0
+        self.width = 0
+
+    def __call__(self, what: str, done: int, total: int, seconds_left: float | None) -> None:
+        """Show where the evaluation is."""
+        now = time.monotonic()
+        if now - self.shown < (0.2 if self.live else 60):
+            return
+        self.shown = now
+        left = "" if seconds_left is None else f", about {duration(seconds_left)} left"
+        line = f"{what}: {done:,} of {total:,}{left}"
+        if self.live:
+            print(f"\r{line:{self.width}}", end="", file=sys.stderr, flush=True)
+            self.width = len(line)
+        else:
+            print(line, file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        """Clear the line."""
+        if self.live and self.width:
+            print(f"\r{'':{self.width}}\r", end="", file=sys.stderr, flush=True)
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,252 @@
+"""A robust evaluation of any classifier: attacks, corruptions, and whether the figures can be believed.
+
+    result = measure_robustness(model, images, labels, RobustnessConfig(attack=["pgd", "autoattack"]))
+    result.save("runs/theirs")
+
+Everything that a figure depends on stands beside it in the entry that is saved: the protocol with its version and all
+settings, which images, the attack in words, n, the 95 % Wilson interval over the test images.
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int, Shaped, UInt8
+from torch import Tensor
+
+from sparring.attacks import AutoAttack, beyond_box
+from sparring.attacks.classifier import ClassifierAttack, Model
+from sparring.attacks.presets import PRESETS
+from sparring.config import RobustnessConfig
+from sparring.data.corrupted import CorruptedSet, open_corrupted
+from sparring.evaluation.classifier import OnFeatures, SoftKNN, check_classifier
+from sparring.evaluation.corrupted import corruption_accuracy
+from sparring.evaluation.entry import attack_figure, draw, examples_of, figure, per_class, pixels, selection, subject_of
+from sparring.evaluation.named import NORMS, named_attack
+from sparring.evaluation.representation import movement
+from sparring.evaluation.robust import Attacked, Progress, attacked, predictions
+from sparring.evaluation.trust import Trust, trust_checks
+
+VERSION = 1
+"""Rises whenever the same settings would give other figures."""
+
+
+@dataclass(frozen=True)
+class Robustness:
+    """The figures as they are written (`entry`), and what is known of each image (`arrays`)."""
+
+    entry: dict[str, Any]
+    arrays: dict[str, np.ndarray]
+
+    @property
+    def verdict(self) -> str:
+        """Whether the figures can be believed, in a sentence; empty without trust checks."""
+        return self.entry["verdict"]["sentence"] if self.entry["verdict"] else ""
+
+    def save(self, folder: str | Path, **more: Any) -> Path:
+        """Write robustness.json (with `more` entries, such as the environment) and robustness.npz; an earlier one of the
+        folder becomes robustness-1.json, robustness-2.json and so on. The path of the first."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / "robustness.json"
+        if path.exists():
+            number = 1
+            while (folder / f"robustness-{number}.json").exists():
+                number += 1
+            for file in (path, path.with_suffix(".npz")):
+                if file.exists():
+                    file.rename(folder / f"robustness-{number}{file.suffix}")
+        np.savez_compressed(path.with_suffix(".npz"), **self.arrays)
+        path.write_text(json.dumps(self.entry | more, indent=1) + "\n")
+        return path
+
+
+def check_robustness(config: RobustnessConfig, classes: int | None = None) -> dict[str, ClassifierAttack]:
+    """The attacks that `config` names; a ValueError for what cannot be measured, before any work.
+
+    A radius as large as the box is warned of, with what it means. eps 0 needs no attack: its figures are the clean ones.
+    """
+    if not config.attack and not config.corruptions and config.corrupted_root is None and not config.representation:
+        raise ValueError(
+            "nothing is to be measured: name an attack (--attack pgd), or ask for --corruptions or --representation"
+        )
+    for name, value, low in (
+        ("images", config.images, 1),
+        ("trust_images", config.trust_images, 10),
+        ("batch_size", config.batch_size, 1),
+        ("square_queries", config.square_queries, 1),
+        ("targets", config.targets, 1),
+        ("seed", config.seed, 0),
+    ):
+        if value is not None and value < low:
+            raise ValueError(f"robustness.{name} must be at least {low}, not {value}")
+    if not config.eps >= 0:
+        raise ValueError(f"robustness.eps must be 0 or more, not {config.eps}")
+    if not config.severities or not set(config.severities) <= {1, 2, 3, 4, 5}:
+        raise ValueError(f"robustness.severities must be among 1, 2, 3, 4, 5, not {config.severities}")
+    if len(set(config.attack)) != len(config.attack):
+        raise ValueError(f"robustness.attack names an attack twice: {', '.join(config.attack)}")
+    if config.representation and config.eps == 0:
+        raise ValueError("robustness.representation attacks the encoder: robustness.eps must be above 0, not 0")
+    radius = replace(config, eps=config.eps or 1.0)  # names are checked at eps 0 too
+    named = {name: named_attack(name, radius) for name in config.attack}
+    attacks = {name: attack for name, attack in named.items() if config.eps > 0 or name in PRESETS}
+    for sentence in {beyond_box(attack.threat) for attack in attacks.values()} - {None}:
+        warnings.warn(str(sentence), stacklevel=2)
+    if classes is not None and config.targets is not None and config.targets >= classes:
+        raise ValueError(f"robustness.targets is {config.targets}, but there are only {classes - 1} wrong classes")
+    return attacks
+
+
+def measure_robustness(
+    model: Model,
+    images: Shaped[Tensor, "n C H W"],
+    labels: Int[Tensor, " n"],
+    config: RobustnessConfig,
+    *,
+    classes: Sequence[str] | None = None,
+    data: str = "images",
+    subject: str | None = None,
+    train_images: UInt8[Tensor, "m C H W"] | None = None,
+    surrogate: Model | None = None,
+    state: Path | None = None,
+    progress: Progress | None = None,
+) -> Robustness:
+    """Clean and robust accuracy of a model that maps images in [0, 1] to logits, under everything that `config` names.
+
+    `images` are uint8, or float in [0, 1]; `config.images` of them are drawn, of every class as many (seeded), for the
+    attacks and the corruptions alike. `train_images` (or a ready `surrogate`) serve the transfer check. `state` is a
+    folder in which AutoAttack keeps what it has done, so that it can be killed and continued.
+
+    Raises ValueError, before any attack, for: images outside [0, 1], a model that returns probabilities, a tuple, NaN or
+    another number of classes, labels outside the classes, no images, and settings that name nothing.
+    """
+    attacks = check_robustness(config, len(classes) if classes else None)
+    official = None if config.corrupted_root is None else open_corrupted(config.corrupted_root, classes=classes)
+    if config.representation and not isinstance(model, OnFeatures | SoftKNN):
+        raise ValueError(
+            f"representation needs an encoder under its classifier, as OnFeatures(encoder, classifier), not a "
+            f"{type(model).__name__}"
+        )
+    index = draw(labels, config.images, config.seed)
+    x, y = pixels(images[index]), labels[index].cpu().long()
+    count = check_classifier(model, x, y, len(classes) if classes else None)
+    names = [str(name) for name in classes or range(count)]
+    predicted = predictions(model, x, batch_size=config.batch_size)
+    correct = predicted == y
+
+    outcomes: dict[str, Attacked] = {}
+    for name, attack in attacks.items():
+        kept = state / name if state is not None and isinstance(attack, AutoAttack) else None
+        outcomes[name] = attacked(
+            model,
+            x,
+            y,
+            attack,
+            correct=correct,
+            batch_size=config.batch_size,
+            seed=config.seed,
+            state=kept,
+            progress=progress,
+        )
+    # eps 0 leaves every image as it is: robust accuracy is clean accuracy
+    survived = {name: outcomes[name].correct if name in outcomes else correct for name in config.attack}
+
+    trust: Trust | None = None
+    if config.trust and attacks:
+        trust = trust_checks(
+            model,
+            x,
+            y,
+            threat=next(iter(attacks.values())).threat,
+            correct=correct,
+            surrogate=surrogate,
+            train_images=train_images,
+            attacks=outcomes,
+            seed=config.seed,
+            images=config.trust_images,
+            square_queries=config.square_queries,
+            batch_size=config.batch_size,
+            progress=progress,
+        )
+    examples, pictures = examples_of(x, y, predicted, names, outcomes)
+    entry = {
+        "schema": 1,
+        "protocol": {"name": "robustness", "version": VERSION, **asdict(config)},
+        "label": f"robustness v{VERSION}",
+        "subject": subject_of(model, subject, count),
+        "data": {"name": data, "n": len(y), "seed": config.seed, "selection": selection(len(y), len(labels))},
+        "clean": figure(correct),
+        "attacks": {name: attack_figure(survived[name], outcomes.get(name)) for name in survived},
+        "worst_case": figure(torch.stack([correct, *survived.values()]).all(dim=0)) if survived else None,
+        "curves": trust.curves if trust else {},
+        "per_class": {
+            "classes": names,
+            "n": torch.bincount(y, minlength=count).tolist(),
+            "clean": per_class(correct, y, count),
+            "attacks": {name: per_class(value, y, count) for name, value in survived.items()},
+        },
+        "corruptions": _corruptions(
+            model, images, labels, index, correct.double().mean().item(), official, config, progress
+        ),
+        "representation": _representation(model, x, config)
+        if config.representation and isinstance(model, OnFeatures | SoftKNN)
+        else None,
+        "checks": [asdict(check) for check in trust.checks] if trust else [],
+        "verdict": trust.verdict if trust else None,
+        "examples": examples,
+    }
+    arrays = {"index": index.numpy(), "labels": y.numpy(), "correct_clean": correct.numpy()}
+    arrays |= {f"correct_{name}": value.numpy() for name, value in survived.items()}
+    return Robustness(entry, arrays | pictures)
+
+
+def _corruptions(
+    model: Model,
+    images: Shaped[Tensor, "n C H W"],
+    labels: Int[Tensor, " n"],
+    index: Int[Tensor, " m"],
+    clean: float,
+    official: CorruptedSet | None,
+    config: RobustnessConfig,
+    progress: Progress | None,
+) -> dict[str, Any] | None:
+    clean_accuracy = None
+    if official is not None:
+        # an official folder holds the whole test set in its order: then the very images that are attacked
+        if torch.equal(official.labels, labels.cpu().long()):
+            source, truth, clean_accuracy = official.select(index), None, clean
+        else:
+            source, truth = official.subset(min(config.images or len(official), len(official)), config.seed), None
+    elif config.corruptions:
+        drawn = images[index]
+        source = (drawn if drawn.dtype == torch.uint8 else (255 * drawn).round().to(torch.uint8)).cpu()
+        truth = labels[index].cpu().long()
+    else:
+        return None
+    return corruption_accuracy(
+        model,
+        source,
+        truth,
+        severities=config.severities,
+        table=config.corruption_table,
+        seed=config.seed,
+        batch_size=config.batch_size,
+        clean_accuracy=clean_accuracy,
+        progress=progress,
+    )
+
+
+def _representation(
+    model: OnFeatures | SoftKNN, x: Float[Tensor, "n C H W"], config: RobustnessConfig
+) -> dict[str, Any]:
+    encoder = model.encoder if isinstance(model, OnFeatures) else model.features.encoder
+    threat = NORMS[config.norm](config.eps)
+    return movement(encoder, x, threat, layer=model.layer, domain=model.domain)

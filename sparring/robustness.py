@@ -1,0 +1,148 @@
+"""How robust a trained run is, or anybody's model: measured, written into a folder, with a report."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sparring import configuration
+from sparring.config import RobustnessConfig, RunConfig
+from sparring.data import ImageSet, load_images
+from sparring.encoders.bridge import find_function
+from sparring.evaluation import SLF, OnFeatures, SoftKNN, check_robustness, evaluate, features, measure_robustness
+from sparring.evaluation.robust import Progress
+from sparring.reporting import write_report
+from sparring.training import checkpoints, new_encoder, resolve, run_folder
+from sparring.training.check import check_images, device_of
+from sparring.training.resume import run_and_checkpoint
+from sparring.types import Encoder
+
+STATE = "autoattack"
+"""Folder in which AutoAttack keeps what it has done until the figures are written."""
+
+
+def of_a_run(
+    place: str | Path, settings: dict[str, Any], robustness: RobustnessConfig, *, progress: Progress | None = None
+) -> Path:
+    """Fit a classifier on the frozen encoder of a run, attack it, and write robustness.json and report.html into the run.
+
+    `settings` (dotted names) go on top of the run's configuration. An AutoAttack that was killed continues; one of other
+    settings is refused with a ValueError, as is everything else that cannot be measured, before any work.
+    """
+    check_robustness(robustness)
+    run, checkpoint = run_and_checkpoint(place, field="RUN")
+    checkpoints.verify(checkpoint)
+    config = resolve(configuration.build(configuration.read_yaml(run / "config.yaml") | settings))
+    with run_folder.held(run):
+        train, test = load_images(config.data, seed=config.training.seed)
+        check_images(config, train, needs_labels=False)
+        for images, which in ((train, "training"), (test, "test")):
+            if images.labels is None:
+                raise ValueError(
+                    f"the {which} images of {images.name} have no labels: there is no class to be wrong in"
+                )
+        encoder = new_encoder(config, train.channels, weights=checkpoint / checkpoints.WEIGHTS).to(device_of(config))
+        model, fitted = classifier(encoder, train, test, config, robustness.classifier)
+        epochs = checkpoints.position(checkpoint)[0]
+        subject = {
+            "words": f"{fitted['protocol']} on {model.layer} of {config.method.name} after {epochs:,} epochs",
+            "checkpoint": checkpoint.name,
+            "fitted": fitted,
+        }
+        _measure(run, model, train, test, robustness, config.training.seed, subject, progress)
+    return run
+
+
+def of_a_model(
+    place: str, config: RunConfig, robustness: RobustnessConfig, *, progress: Progress | None = None
+) -> Path:
+    """Attack the classifier that `python:MODULE.FUNCTION` returns, on the test images of `config.data`.
+
+    Writes robustness.json and report.html into `config.out` (runs/robustness-FUNCTION if None), and its path is returned.
+    """
+    check_robustness(robustness)
+    name = place.removeprefix("python:")
+    folder = Path(config.out or f"runs/robustness-{name.rpartition('.')[2]}")
+    if (
+        folder.exists()
+        and any(folder.iterdir())
+        and not (folder / "robustness.json").exists()
+        and not unfinished(folder)
+    ):
+        raise ValueError(f"out is {folder}, which exists and holds no robustness.json: choose another folder")
+    model = find_function(name)()
+    if not isinstance(model, nn.Module):
+        raise ValueError(f"{place} must return an nn.Module, not a {type(model).__name__}")
+    train, test = load_images(config.data, seed=robustness.seed)
+    if test.labels is None:
+        raise ValueError(f"the test images of {test.name} have no labels: there is no class to be wrong in")
+    with run_folder.held(folder):
+        _measure(
+            folder, model.to(device_of(config)), train, test, robustness, robustness.seed, {"words": name}, progress
+        )
+    return folder
+
+
+def unfinished(folder: Path) -> bool:
+    """Whether an interrupted AutoAttack waits there."""
+    return (folder / STATE).is_dir()
+
+
+def classifier(
+    encoder: Encoder, train: ImageSet, test: ImageSet, config: RunConfig, name: str
+) -> tuple[OnFeatures | SoftKNN, dict[str, Any]]:
+    """What `robustness.classifier` names, fitted on the training images, and everything that its figures depend on."""
+    evaluation, place, domain = config.evaluation, device_of(config), config.evaluation.domain
+    assert train.labels is not None
+    if name == "slf":
+        slf = SLF(domain=domain, seed=config.training.seed)
+        model = slf.fit(encoder, in_memory(train), train.labels, classes=len(train.classes))
+        return model, {"protocol": slf.label, "n_train": len(train)} | slf.settings
+    linear: dict[str, nn.Linear] = {}
+    entry = evaluate(
+        encoder, train, test, evaluation, device=place, names=(name,), seed=config.training.seed, classifiers=linear
+    )[name]
+    if name != "knn":
+        return OnFeatures(encoder, linear[name], entry["layer"], domain), entry
+    bank = features(encoder, train.images, layer=entry["layer"], domain=domain, device=place)
+    chosen = {key: entry[key] for key in ("k", "temperature", "classes", "layer", "domain")}
+    return SoftKNN(encoder, bank.to(place), train.labels.to(place), **chosen), entry
+
+
+def in_memory(images: ImageSet) -> Tensor:
+    """The images as one tensor."""
+    return images.images if isinstance(images.images, Tensor) else torch.cat(list(images.images))
+
+
+def _measure(
+    folder: Path,
+    model: nn.Module,
+    train: ImageSet,
+    test: ImageSet,
+    robustness: RobustnessConfig,
+    seed: int,
+    subject: dict[str, Any],
+    progress: Progress | None,
+) -> None:
+    """Measure, write, report, and clear away what AutoAttack kept."""
+    assert test.labels is not None
+    result = measure_robustness(
+        model,
+        in_memory(test),
+        test.labels,
+        robustness,
+        classes=test.classes,
+        data=test.name,
+        train_images=in_memory(train),
+        state=folder / STATE,
+        progress=progress,
+    )
+    result.entry["subject"] |= subject
+    result.save(folder, environment=run_folder.environment(seed))
+    if unfinished(folder):
+        shutil.rmtree(folder / STATE)
+    write_report(folder)
