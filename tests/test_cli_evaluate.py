@@ -1,7 +1,6 @@
 """`sparring evaluate` with attacks, as a user meets it: a run of one's own, anybody's model, and mistakes."""
 
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -139,4 +138,4 @@ def test_a_folder_of_something_else_is_not_written_into(quiet, capsys):
     Path("mine/thesis.tex").write_text("precious")
     words = ["--data", "synthetic", "--image-size", "16", "--attack", "fgsm", "--out", "mine"]
     code, _, err = run(capsys, "evaluate", "python:theirs.net", *words)
-    assert code == 2 and "mine" in err and os.listdir("mine") == ["thesis.tex"]
+    assert code == 2 and "mine" in err and [path.name for path in Path("mine").iterdir()] == ["thesis.tex"]
