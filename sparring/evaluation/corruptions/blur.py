@@ -8,11 +8,20 @@ import numpy as np
 from jaxtyping import Float64
 from scipy.ndimage import correlate1d
 
-from sparring.evaluation.corruptions.arrays import Generators, Levels, central_zoom, drawn, levels, mapped, smoothing
+from sparring.evaluation.corruptions.arrays import (
+    Generators,
+    Levels,
+    Numbers,
+    central_zoom,
+    drawn,
+    levels,
+    mapped,
+    smoothing,
+)
 
 
 @lru_cache(maxsize=16)
-def disk(radius: float, sigma: float) -> Float64[np.ndarray, "k k"]:
+def disk(radius: float | int, sigma: float | int) -> Float64[np.ndarray, "k k"]:
     """The out-of-focus kernel: a disk of whole pixels (sum 1), smoothed by a Gaussian of 3 x 3 taps (5 x 5 above radius 8).
 
     The smoothing mirrors at the edge of the kernel's 17 x 17 window (2 radius + 1 above radius 8), as the original's does,
@@ -28,7 +37,7 @@ def disk(radius: float, sigma: float) -> Float64[np.ndarray, "k k"]:
     return kernel
 
 
-def defocus_blur(x: Levels, c: tuple[float, float], rngs: Generators) -> Levels:
+def defocus_blur(x: Levels, c: Numbers, rngs: Generators) -> Levels:
     """Convolution with `disk`, by FFT; beyond its border the image is mirrored about its outermost pixels.
 
     Differs from the original: its kernel and OpenCV's filter have single precision.
@@ -42,7 +51,7 @@ def defocus_blur(x: Levels, c: tuple[float, float], rngs: Generators) -> Levels:
     return levels(blurred[..., 2 * reach : 2 * reach + height, 2 * reach : 2 * reach + width])
 
 
-def glass_blur(x: Levels, c: tuple[float, int, int], rngs: Generators) -> Levels:
+def glass_blur(x: Levels, c: tuple[float | int, int, int], rngs: Generators) -> Levels:
     """A Gaussian blur, pixels taken from random neighbours, the same blur again.
 
     From the last pixel to the first, (h, w) takes over the colour of (h + dy, w + dx) as it is then, dx and dy uniform on
@@ -67,7 +76,7 @@ def glass_blur(x: Levels, c: tuple[float, int, int], rngs: Generators) -> Levels
     return levels(mapped(blur[0], moved / 255, blur[1]))
 
 
-def motion(x: Levels, radius: float, sigma: float, angles: Float64[np.ndarray, " B"]) -> Levels:
+def motion(x: Levels, radius: float | int, sigma: float | int, angles: Float64[np.ndarray, " B"]) -> Levels:
     """ImageMagick's motion blur: 2 radius + 1 pixels in the direction of the angle (degrees), with half a Gaussian's weights.
 
     out(p) = sum_i w_i x(p + round(i (cos, sin))), w_i ~ exp(-i^2 / 2 sigma^2); the border pixel continues outside.
@@ -89,12 +98,13 @@ def motion(x: Levels, radius: float, sigma: float, angles: Float64[np.ndarray, "
     return out
 
 
-def motion_blur(x: Levels, c: tuple[float, float], rngs: Generators) -> Levels:
+def motion_blur(x: Levels, c: Numbers, rngs: Generators) -> Levels:
     """`motion` at an angle uniform on [-45, 45) degrees."""
-    return motion(x, *c, drawn(rngs, lambda rng: rng.uniform(-45, 45)))
+    radius, sigma = c
+    return motion(x, radius, sigma, drawn(rngs, lambda rng: rng.uniform(-45, 45)))
 
 
-def zoom_blur(x: Levels, c: tuple[float, float], rngs: Generators) -> Levels:
+def zoom_blur(x: Levels, c: tuple[float | int, float | int], rngs: Generators) -> Levels:
     """The mean of the image and of its central zooms by 1, 1 + step, ...: with the factor 1 the image counts twice.
 
     An image that is not square is zoomed about its own centre.

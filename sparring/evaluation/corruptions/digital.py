@@ -10,10 +10,10 @@ from jaxtyping import Float64
 from PIL import Image
 from torch.nn.functional import grid_sample
 
-from sparring.evaluation.corruptions.arrays import Generators, Levels, levels, mapped, smoothing
+from sparring.evaluation.corruptions.arrays import Generators, Levels, Numbers, levels, mapped, smoothing
 
 
-def brightness(x: Levels, c: float, rngs: Generators) -> Levels:
+def brightness(x: Levels, c: float | int, rngs: Generators) -> Levels:
     """c added to the value V = max(R, G, B) of HSV: hue and saturation stay, so a colour is multiplied by V' / V.
 
     Black, which has no hue, becomes grey.
@@ -24,14 +24,14 @@ def brightness(x: Levels, c: float, rngs: Generators) -> Levels:
     return levels(np.where(value > 0, image * brighter / np.where(value > 0, value, 1), brighter))
 
 
-def contrast(x: Levels, c: float, rngs: Generators) -> Levels:
+def contrast(x: Levels, c: float | int, rngs: Generators) -> Levels:
     """m + c (x - m) with m the mean of the image's channel."""
     image = x / 255
     mean = image.mean(axis=(2, 3), keepdims=True)
     return levels((image - mean) * c + mean)
 
 
-def elastic_transform(x: Levels, c: tuple[float, float, float], rngs: Generators) -> Levels:
+def elastic_transform(x: Levels, c: Numbers, rngs: Generators) -> Levels:
     """A random affine map of three points, then smooth random displacements; both sample bilinearly.
 
     Three corners of a square around the centre (a third of the shorter side from it) move by up to the affine shift, and
@@ -72,7 +72,7 @@ def sampled(
     return grid_sample(images, grid, "bilinear", "reflection", align_corners=mirror).numpy()
 
 
-def pixelate(x: Levels, c: float, rngs: Generators) -> Levels:
+def pixelate(x: Levels, c: float | int, rngs: Generators) -> Levels:
     """Shrunk to c times the sides and enlarged again, by boxes."""
     height, width = x.shape[2:]
     small = (int(width * c), int(height * c))

@@ -7,7 +7,7 @@ import numpy as np
 from sparring.evaluation.corruptions.arrays import Generators, Levels, drawn, levels
 
 
-def gaussian_noise(x: Levels, c: float, rngs: Generators) -> Levels:
+def gaussian_noise(x: Levels, c: float | int, rngs: Generators) -> Levels:
     """x + N(0, c^2)."""
     return levels(x / 255 + c * drawn(rngs, lambda rng: rng.standard_normal(x.shape[1:])))
 
@@ -17,7 +17,7 @@ def shot_noise(x: Levels, c: int, rngs: Generators) -> Levels:
     return levels(np.stack([rng.poisson(image) for rng, image in zip(rngs, x / 255 * c, strict=True)]) / c)
 
 
-def impulse_noise(x: Levels, c: float, rngs: Generators) -> Levels:
+def impulse_noise(x: Levels, c: float | int, rngs: Generators) -> Levels:
     """Each value becomes 0 with probability c / 2 and 255 with probability c / 2.
 
     Differs from the original (scikit-image's salt and pepper): one random number decides both questions instead of two.

@@ -9,14 +9,14 @@ import numpy as np
 from jaxtyping import Float64, UInt8
 from PIL import Image
 
-from sparring.evaluation.corruptions.arrays import Generators, Levels, central_zoom, drawn, levels, mapped
+from sparring.evaluation.corruptions.arrays import Generators, Levels, Numbers, central_zoom, drawn, levels, mapped
 from sparring.evaluation.corruptions.blur import motion
 
 TEXTURES = ("frost1.png", "frost2.png", "frost3.png", "frost4.jpg", "frost5.jpg")
 """The photographs that frost draws from. The original lists a sixth, but draws from the first five."""
 
 
-def snow(x: Levels, c: tuple[float, ...], rngs: Generators) -> Levels:
+def snow(x: Levels, c: Numbers, rngs: Generators) -> Levels:
     """Flakes (thresholded noise, enlarged, blurred along their fall, added once upright and once turned by 180 degrees)
     over an image whose darker parts are whitened towards 1.5 grey + 0.5. The flakes fall at -135 to -45 degrees, as `motion`."""
     mean, sigma, factor, threshold, radius, blur, kept = c
@@ -37,7 +37,7 @@ def luma(x: Float64[np.ndarray, "B C H W"]) -> Float64[np.ndarray, "B 1 H W"]:
     return x if x.shape[1] == 1 else np.tensordot(x, np.array([0.299, 0.587, 0.114]), (1, 0))[:, None]
 
 
-def frost(x: Levels, c: tuple[float, float, int], rngs: Generators) -> Levels:
+def frost(x: Levels, c: Numbers, rngs: Generators) -> Levels:
     """Weighted sum of the image and of a random piece of one of five photographs of frost.
 
     Differs from the original: a photograph that is not larger than the images is enlarged until it is (the original fails);
@@ -69,7 +69,7 @@ def frost_texture(name: str, shrink: int, height: int, width: int, channels: int
     return np.ascontiguousarray(texture.reshape(*texture.shape[:2], channels).transpose(2, 0, 1))
 
 
-def fog(x: Levels, c: tuple[float, float], rngs: Generators) -> Levels:
+def fog(x: Levels, c: Numbers, rngs: Generators) -> Levels:
     """(x + c f) m / (m + c), with f a plasma fractal in [0, 1] and m the image's largest value.
 
     The fractal's side is the smallest power of two that covers the image: 32 at 32 pixels and 256 at 224, as in the original.
@@ -83,7 +83,7 @@ def fog(x: Levels, c: tuple[float, float], rngs: Generators) -> Levels:
     return levels((image + thickness * mist[:, None, :height, :width]) * largest / (largest + thickness))
 
 
-def plasma_fractal(noise: Float64[np.ndarray, "B n"], size: int, decay: float) -> Float64[np.ndarray, "B s s"]:
+def plasma_fractal(noise: Float64[np.ndarray, "B n"], size: int, decay: float | int) -> Float64[np.ndarray, "B s s"]:
     """Height maps by the diamond-square algorithm on a torus, scaled to [0, 1] each; `noise` holds size^2 - 1 values.
 
     At distance `step` = size, size / 2, ..., 2, the middles of squares and then those of diamonds become the mean of their
