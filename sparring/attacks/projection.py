@@ -43,7 +43,8 @@ def onto_l2(v: Float[Tensor, "B *image"], radius: float, box: Box | None) -> Flo
     stopped = (stops_at <= last) & (inside > 0)
     room = (radius**2 - c.square().where(stopped, 0).sum(1, keepdim=True)).clamp(min=0)
     s = (room / a.square().where(~stopped, 0).sum(1, keepdim=True).clamp(min=TINY)).sqrt().clamp(max=1)
-    return as_before(v, torch.minimum(s * a, c))
+    # A row of norm r but for rounding may count as stopped everywhere, and then has no room that would give s.
+    return as_before(v, torch.where(stopped, c, torch.minimum(s * a, c)))
 
 
 def onto_l1(v: Float[Tensor, "B *image"], radius: float, box: Box | None) -> Float[Tensor, "B *image"]:

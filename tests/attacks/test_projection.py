@@ -148,3 +148,15 @@ def test_layout_does_not_matter():
         expected = ONTO[p](v, 0.5, (low, high))
         assert torch.equal(ONTO[p](v.contiguous(memory_format=torch.channels_last), 0.5, (low, high)), expected)
         assert torch.equal(ONTO[p](strided, 0.5, (low, high)), expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("boxed", [True, False])
+@pytest.mark.parametrize("p", NORMS)
+def test_what_lies_on_the_sphere_stays(p, boxed, dtype):
+    """A step from the centre ends there, a little inside or outside: FGSM in L2 and random noise."""
+    v = torch.randn(500, 40, generator=torch.Generator().manual_seed(0), dtype=dtype)
+    box = (torch.full_like(v, -5), torch.full_like(v, 5)) if boxed else None
+    for radius in (0.01, 0.1, 0.5, 3.0):
+        on_sphere = radius * v / v.norm(p, dim=1, keepdim=True)
+        torch.testing.assert_close(ONTO[p](on_sphere, radius, box), on_sphere, rtol=1e-5, atol=1e-7)
