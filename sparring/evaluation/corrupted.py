@@ -97,6 +97,9 @@ def corruption_accuracy(
     missing = [name for name in CORRUPTIONS if name not in chosen]
     comparable = table == "imagenet" and classes == 1000 and not missing and tuple(severities) == SEVERITIES
     errors = {name: [1 - value for value in accuracy[name]] for name in CORRUPTIONS} if comparable else None
+    relative_mce = None
+    if errors and clean_accuracy is not None:
+        relative_mce = relative_mean_corruption_error(errors, 1 - clean_accuracy)
     return {
         "words": _words(images, len(chosen), severities, table, seed),
         "table": table,
@@ -112,9 +115,7 @@ def corruption_accuracy(
         "mean_error": 1 - mean,
         "relative_drop": relative_drop(clean_accuracy, mean) if clean_accuracy else None,
         "mce": mean_corruption_error(errors) if errors else None,
-        "relative_mce": relative_mean_corruption_error(errors, 1 - clean_accuracy)
-        if errors and clean_accuracy
-        else None,
+        "relative_mce": relative_mce,
         "seconds": time.perf_counter() - began,
     }
 

@@ -115,7 +115,9 @@ class TestMadeOnTheFly:
         assert model.training and model[1].training
         assert torch.equal(before, torch.random.get_rng_state())
         assert entry["accuracy"] == corruption_accuracy(model[0], images, labels, **options)["accuracy"]
-        assert all(p.grad is None for p in model.parameters())
+        grads = []
+        corruption_accuracy(lambda x: grads.append(torch.is_grad_enabled()) or model[0](x), images, labels, **options)
+        assert not any(grads)
 
     def test_a_known_clean_accuracy_is_not_measured_again(self):
         images, labels = noisy_images()
@@ -144,12 +146,17 @@ class TestMadeOnTheFly:
         def always_first(x):
             return torch.eye(1000)[:1].expand(len(x), -1)
 
-        entry = corruption_accuracy(always_first, images, torch.tensor([0, 999]), table="imagenet")
+        labels = torch.tensor([0, 999])
+        entry = corruption_accuracy(always_first, images, labels, table="imagenet", clean_accuracy=0.75)
         assert set(entry["accuracy"]) == set(CORRUPTIONS) and entry["missing"] == []
         expected = np.mean([5 * 0.5 / sum(ALEXNET_ERROR[name]) for name in CORRUPTIONS])
         assert entry["mce"] == pytest.approx(expected)
-        assert entry["relative_mce"] == pytest.approx(0)
-        assert 1 - ALEXNET_CLEAN_ERROR > 0.5 == entry["clean_accuracy"]
+        added = np.mean([5 * 0.25 / (sum(ALEXNET_ERROR[name]) - 5 * ALEXNET_CLEAN_ERROR) for name in CORRUPTIONS])
+        assert entry["relative_mce"] == pytest.approx(added)
+        part = corruption_accuracy(
+            always_first, images, labels, table="imagenet", severities=[1, 2, 3, 4], names=["fog"]
+        )
+        assert part["mce"] is None and part["relative_mce"] is None
 
 
 class TestOfficialFolders:
