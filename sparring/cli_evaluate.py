@@ -40,7 +40,7 @@ MODEL = "python:"
 def evaluate(words: list[str]) -> int:
     """Run the verb on its words and return the exit code."""
     foreign = any(word.startswith(MODEL) for word in words)
-    known = robustness_fields() | {key: field for key, field in fields().items() if _changeable(key, foreign)}
+    known = settings_of(foreign)
     read = _read(words, known)
     if "help" in read.options:
         print(EVALUATE + settings_help(known))
@@ -67,10 +67,15 @@ def one_place(positional: list[str], verb: str) -> str:
     return positional[0]
 
 
-def _changeable(key: str, foreign: bool) -> bool:
-    if foreign:
-        return key.startswith("data.") or key in OF_A_MODEL
-    return key.startswith("evaluation.") or key in OF_A_RUN
+def settings_of(foreign: bool) -> dict[str, Field]:
+    """What the verb takes by their dotted names: for a run of one's own, or for a `foreign` model."""
+
+    def changeable(key: str) -> bool:
+        if foreign:
+            return key.startswith("data.") or key in OF_A_MODEL
+        return key.startswith("evaluation.") or key in OF_A_RUN
+
+    return robustness_fields() | {key: field for key, field in fields().items() if changeable(key)}
 
 
 def _read(words: list[str], known: dict[str, Field]) -> Words:

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparring import configuration, methods
+from sparring.cli_evaluate import settings_of
 from sparring.config import AttackConfig, MethodConfig, RunConfig
 from sparring.flags import key_of, read_words, short_names
 
@@ -93,7 +94,7 @@ def test_wrong_flags_are_refused_in_one_sentence(line, sentence):
 
 
 def test_an_ambiguous_short_name_lists_what_it_may_mean():
-    ambiguous = {name for name, keys in short_names().items() if len(keys) > 1}
+    ambiguous = {name for name, keys in short_names(configuration.fields()).items() if len(keys) > 1}
     assert ambiguous == {"name"}
     with pytest.raises(ValueError, match=r"--name is ambiguous: it may mean --method\.name or --attack\.name or"):
         flags("--name x")
@@ -167,11 +168,12 @@ def test_every_option_of_every_method_is_a_setting():
             assert {field.name for field in dataclasses.fields(cls)} - {"attack"} <= ours, cls
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/command-line.md", "docs/python.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/command-line.md", "docs/python.md", "docs/robustness.md"])
 def test_flags_in_the_documentation_exist_and_mean_one_thing(page):
     blocks = "".join(re.findall(r"^```bash\n(.*?)^```", (ROOT / page).read_text(), re.M | re.S))
-    commands = re.findall(r"sparring (?:train|evaluate) ([^\n#]*)", blocks)
+    commands = re.findall(r"sparring (train|evaluate) ([^\n#]*)", blocks)
     assert commands or page == "docs/python.md"
-    for command in commands:
-        for flag in re.findall(r"--([A-Za-z][\w.-]*)", command):
-            assert flag in {*OPTIONS, *EVALUATE} or key_of(flag), command
+    for verb, words in commands:
+        known = settings_of("python:" in words) if verb == "evaluate" else None
+        for flag in re.findall(r"--([A-Za-z][\w.-]*)", words):
+            assert flag in {*OPTIONS, *EVALUATE} or key_of(flag, known=known), words

@@ -9,6 +9,7 @@ from sparring.data.augment import (
     RandomRotation,
     Resize,
 )
+from sparring.data.corrupted import CorruptedSet, open_corrupted
 from sparring.data.images import ImageSet, StreamedImages
 from sparring.data.loader import Batches
 from sparring.data.sets import about, data_folder, data_names, load_images
@@ -18,6 +19,7 @@ __all__ = [
     "Augmentation",
     "Batches",
     "ColorJitter",
+    "CorruptedSet",
     "ImageSet",
     "Pipeline",
     "RandomGrayscale",
@@ -31,6 +33,7 @@ __all__ = [
     "data_names",
     "load_images",
     "make_views",
+    "open_corrupted",
     "pipeline",
     "pipeline_names",
 ]

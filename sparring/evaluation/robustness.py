@@ -129,7 +129,9 @@ def measure_robustness(
     another number of classes, labels outside the classes, no images, and settings that name nothing.
     """
     attacks = check_robustness(config, len(classes) if classes else None)
-    official = None if config.corrupted_root is None else open_corrupted(config.corrupted_root, classes=classes)
+    official = None if config.corrupted_root is None else open_corrupted(
+        config.corrupted_root, classes=classes, image_size=images.shape[-1]
+    )
     if config.representation and not isinstance(model, OnFeatures | SoftKNN):
         raise ValueError(
             f"representation needs an encoder under its classifier, as OnFeatures(encoder, classifier), not a "

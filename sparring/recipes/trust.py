@@ -62,18 +62,18 @@ BUDGETS = {
         "short: a CNN of 0.13 million parameters, 20,000 training images, 10 epochs", 20_000, 10, EVERYTHING, FEW
     ),
     "smoke": Budget(
-        "smoke: the same CNN, 500 training images, 1 epoch, 40 test images",
-        500,
-        1,
+        "smoke: the same CNN, 2,000 training images, 4 epochs, 100 test images",
+        2_000,
+        4,
         replace(
             EVERYTHING,
             attack=["fgsm", "pgd-5", "square"],
-            images=40,
-            trust_images=20,
-            square_queries=20,
+            images=100,
+            trust_images=50,
+            square_queries=50,
             severities=[3],
         ),
-        replace(FEW, attack=["pgd-5"], images=40, trust_images=20, square_queries=20),
+        replace(FEW, attack=["pgd-5"], images=100, trust_images=50, square_queries=50),
     ),
 }
 
