@@ -49,7 +49,7 @@ class OnFeatures(nn.Module):
 class SoftKNN(nn.Module):
     """The logarithm of the votes of weighted k nearest neighbours (`sparring.evaluation.knn`), which an attack can climb.
 
-        logit(c) = log v(c) - log max_c v(c),   v(c) = sum over the k nearest j with label c of exp((cos_j - max cos) / T)
+        logit(c) = log( v(c) / max_c v(c) ),   v(c) = sum over the k nearest j with label c of exp((cos_j - max cos) / T)
 
     The highest logit is that of `knn_predict` on the same similarities, ties included; it is 0, and the shift keeps
     nearly equal votes apart in float32 (no objective of an attack sees a shift). A class without a vote counts half of
@@ -108,11 +108,9 @@ class SoftKNN(nn.Module):
             best = vote.amax(dim=1, keepdim=True)
             half = (self._nearest_of_class(similarity) - cosine[:, :1]).double() / self.temperature - math.log(2)
             voted = vote > torch.finfo(vote.dtype).tiny
-            # near 1 the logarithm of a ratio rounds away what distinguishes two votes; log1p of its excess does not
-            close = vote > best / 2
-            excess = torch.where(close, vote, best) - best
-            logits = torch.where(voted, vote, 1.0).log() - best.log()
-            logits = torch.where(close, (excess / best).log1p(), torch.where(voted, logits, half - best.log()))
+            # the logarithm of a ratio: that of two votes could round to the same number, and theirs would then be a tie
+            share = torch.where(voted, vote / best, 1.0)
+            logits = torch.where(voted, share.log(), half - best.log())
         return logits.to(query.dtype)
 
     def _nearest_of_class(self, similarity: Float[Tensor, "B N"]) -> Float[Tensor, "B K"]:

@@ -81,6 +81,7 @@ def test_logits_are_float32_whatever_the_encoder_computes_in():
         mixed = OnFeatures(trained(), classifier)(x)
         h = trained().eval().represent(x).float()
     torch.testing.assert_close(mixed, classifier(h), atol=1e-6, rtol=1e-6)
+    torch.testing.assert_close(OnFeatures(trained().double(), classifier)(x), exact)
     assert OnFeatures(trained().double(), classifier.double())(x).dtype == torch.float64
 
 
@@ -116,14 +117,17 @@ def test_soft_knn_decides_as_knn_does_ties_included(seed, k, temperature, levels
     assert torch.equal(logits.argmax(1), knn_predict(train, labels, test, k=k, temperature=temperature))
 
 
-def test_votes_that_differ_by_less_than_float32_decide():
-    """Two votes for each class, 1 and 1 against 1 and 1 - 1e-9: log 2 in float32 for both."""
-    near = torch.tensor([[1.0, 0.0, 0.0], [1.0, 2e-3, 0.0]])
-    train, labels = torch.cat([near, near[:1], near[:1]]), torch.tensor([0, 0, 1, 1])
-    model = SoftKNN(Pixels(), train, labels, k=4, temperature=1000.0)
-    logits = model(images_of(near[:1]))
-    assert logits.argmax().item() == 1 == knn_predict(train, labels, near[:1], k=4, temperature=1000.0).item()
-    assert -1e-8 < logits.min() < 0
+@pytest.mark.parametrize(("temperature", "votes"), [(1e3, 2), (1e8, 8)])
+def test_votes_decide_whose_logarithms_are_the_same_number(temperature, votes):
+    """Votes of 2 against 2 - 1e-9, whose logarithms are equal in float32, and of 8 against its neighbour in float64."""
+    near = torch.tensor([[1.0, 0.0, 0.0], [1.0, 5e-4, 0.0]])
+    train, labels = torch.cat([near[1:], near[:1].expand(2 * votes - 1, 3)]), torch.ones(2 * votes, dtype=torch.int64)
+    labels[:votes] = 0
+    model = SoftKNN(Pixels(), train, labels, k=2 * votes, temperature=temperature)
+    lower, higher = model(images_of(near[:1]))[0].tolist()
+    assert knn_predict(train, labels, near[:1], k=2 * votes, temperature=temperature).item() == 1
+    assert higher == 0
+    assert -1e-9 < lower < 0
 
 
 @pytest.mark.parametrize("k", [1, 6, 40])
@@ -281,3 +285,6 @@ def test_a_sound_classifier_passes_and_is_left_as_it_was():
     assert check_classifier(noisy, x, y, 3) == 3
     assert torch.equal(torch.get_rng_state(), randomness)
     assert check_classifier(lambda images: linear(images).log_softmax(1), x, y.int(), 3) == 3
+    assert check_classifier(lambda images: linear(images) + (1 - linear(images).sum(1, True)) / 3, x, y, 3) == 3
+    alone = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(12), nn.Linear(12, 3)).train()
+    assert check_classifier(alone, x[:1], y[:1]) == 3  # one image has no statistics of its own
