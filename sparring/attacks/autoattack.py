@@ -19,7 +19,6 @@ Differs from fra31/auto-attack:
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -131,5 +130,5 @@ class AutoAttack:
         check_images(x, y)
         device = place_of(model, x)
         keeper = None if state is None else State(Path(state))
-        with undisturbed(model, device), nullcontext() if keeper is None else keeper.held():
+        with undisturbed(model, device):
             return Cascade(self, model, x.detach(), y.detach(), device, keeper, progress).run()

@@ -45,15 +45,20 @@ class Cascade:
                 f"{attack.threat.norm} do not fit; leave square out, or take another size, such as 8, 16 or 32 pixels."
             )
         self.logits = Logits(model, x.dtype)
-        probe = self._probe(model)
-        if state is not None:
-            state.check(fingerprint(attack, x, self.y, probe, device))
+        self.probe = self._probe(model)
         self.members = members(attack, self.logits, device)
         self.pace = Pace(costs(attack, self.logits.classes))
         self.done = self.robust = 0
 
     def run(self) -> AutoAttacked:
-        """Every chunk in turn."""
+        """Every chunk in turn, with the state's folder to itself."""
+        if self.state is None:
+            return self._run()
+        with self.state.held():
+            self.state.check(fingerprint(self.attack, self.x, self.y, self.probe, self.device))
+            return self._run()
+
+    def _run(self) -> AutoAttacked:
         x_adv, codes = self.x.clone(), torch.empty(len(self.x), dtype=torch.int64)
         for number, rows in enumerate(torch.arange(len(self.x)).split(self.attack.chunk)):
             chunk = self._chunk(number, rows)
