@@ -78,6 +78,4 @@ def summarise_robustness(folder: Path) -> None:
 def _measured(entry: dict[str, Any]) -> str:
     low, high = (100 * bound for bound in entry["interval"])
     confidence = 100 * entry.get("confidence", 0.95)
-    return (
-        f"{100 * entry['accuracy']:.1f} %, {confidence:.0f} % interval {low:.1f} to {high:.1f}, n = {entry['n']:,}"
-    )
+    return f"{100 * entry['accuracy']:.1f} %, {confidence:.0f} % interval {low:.1f} to {high:.1f}, n = {entry['n']:,}"

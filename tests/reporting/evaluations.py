@@ -116,6 +116,11 @@ def evaluation(**changes: Any) -> dict[str, Any]:
     return copy.deepcopy(EVALUATION) | changes
 
 
+def without_figures(**changes: Any) -> dict[str, Any]:
+    """The same without what is drawn, which takes most of the time of a report."""
+    return evaluation(curves={}, per_class=None, corruptions=None) | changes
+
+
 def write_evaluation(path: Path, entry: dict[str, Any] = EVALUATION) -> Path:
     """robustness.json and robustness.npz."""
     path.mkdir(exist_ok=True)
