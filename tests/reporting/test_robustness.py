@@ -57,7 +57,7 @@ def test_is_one_wellformed_file_that_needs_nothing_else(complete):
 
 
 def test_a_foreign_model_has_a_report_of_its_own(complete):
-    path, document, _ = complete
+    _, document, _ = complete
     assert "<h1>logistic regression on h of &lt;i&gt;clae&lt;/i&gt; on folder:pets</h1>" in document
     assert headings(document) == [*SECTIONS, "Where it was measured"]
     assert "Training" not in headings(document)
