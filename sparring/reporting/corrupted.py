@@ -18,6 +18,7 @@ FAMILIES = {
     "Digital": ("contrast", "elastic_transform", "pixelate", "jpeg_compression"),
 }
 """As Hendrycks & Dietterich (2019), Fig. 1, groups them; every other corruption stands under Other."""
+ERRORS = {"mce": "mean corruption error (mCE)", "relative_mce": "relative mCE"}
 
 
 def corruptions(run: RunFolder) -> list[str]:
@@ -51,9 +52,11 @@ def corruptions(run: RunFolder) -> list[str]:
     columns = [f"severity {severity}" for severity in severities]
     by_severity = [fmean(values[index] for values in accuracy.values()) for index in range(len(severities))]
     rows.append(["mean of all", percent(seen["mean_accuracy"]), *[percent(value) for value in by_severity]])
+    errors = [f"{word} {percent(seen[key])}" for key, word in ERRORS.items() if seen.get(key) is not None]
     missing = seen.get("missing")
     return [
         paragraph(words),
+        paragraph(f"Beside AlexNet (Hendrycks & Dietterich 2019): {', '.join(errors)}.") if errors else "",
         paragraph(f"Not measured: {', '.join(map(_spoken, missing))}.", "missing") if missing else "",
         paragraph(about, "soft"),
         figures(drawn),

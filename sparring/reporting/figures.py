@@ -188,7 +188,7 @@ def png(image: Float[np.ndarray, "C H W"], alt: str) -> str:
 def _doubling(axes: Axes, at: list[float | int]) -> None:
     smallest = min((value for value in at if value > 0), default=1)
     axes.set_xscale("symlog", base=2, linthresh=smallest, linscale=0.5)
-    axes.set_xticks(at, [f"{value:.3g}" for value in at])
+    axes.set_xticks(at, [f"{value:.4g}" for value in at])
     axes.xaxis.set_ticks([], minor=True)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from sparring.reporting import robustness
 from sparring.reporting.adversary import batch_norms, examples, perturbations, threat
 from sparring.reporting.corrupted import corruptions
+from sparring.reporting.movement import movement
 from sparring.reporting.page import fold, page, paragraph, section
 from sparring.reporting.run_folder import RunFolder, read_run
 from sparring.reporting.sections import header, results, training
@@ -85,7 +86,7 @@ def robust_sections(folder: RunFolder) -> list[str]:
         section("Examples with their predictions", *robustness.examples(folder)),
     ]
     if folder.robustness.get("representation"):
-        sections.append(section("How far representations move", *robustness.representation(folder)))
+        sections.append(section("How far representations move", *movement(folder)))
     return sections
 
 

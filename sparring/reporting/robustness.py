@@ -240,28 +240,3 @@ def examples(run: RunFolder) -> list[str]:
     attack = (run.robustness.get("attacks") or {}).get(seen.get("attack"), {})
     said = f"{seen.get('attack')}: {attack.get('words', 'attack not said')}. {outcome.count('fooled')} of {len(truth)} fooled. "
     return [grid, paragraph(said + words, "soft")]
-
-
-def representation(run: RunFolder) -> list[str]:
-    """How far attacks move a representation, beside the distances between different images."""
-    seen = run.robustness["representation"]
-    rows = [
-        [
-            name,
-            *[f"{entry[key]:.3g}" if key in entry else "" for key in ("ratio", "moved", "between")],
-            entry.get("words", ""),
-        ]
-        for name, entry in (seen.get("attacks") or {}).items()
-    ]
-    head = ["attack", "ratio", "moved", "between images", "threat model"]
-    layer = f"Layer {seen.get('layer', 'not said')}, {domain_words(run.robustness['subject'])}"
-    parts = [paragraph(seen["words"])] if seen.get("words") else []
-    parts += [table(head, rows, numbers=(1, 2, 3))] if rows else []
-    ratio = (
-        f"{layer}. Moved: mean distance from an image's representation to its attacked copy's; between images: mean "
-        "distance of the representations of two different images; ratio: the first over the second."
-    )
-    parts.append(paragraph(ratio, "soft"))
-    if seen.get("knn"):
-        parts.append(bullets([f"kNN {key.replace('_', ' ')}: {figure_words(v)}" for key, v in seen["knn"].items()]))
-    return parts

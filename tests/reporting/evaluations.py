@@ -90,10 +90,20 @@ EVALUATION: dict[str, Any] = {
         "relative_drop": 1 / 3,
     },
     "representation": {
-        "words": "Attacks without labels on 40 images",
+        "words": "h of 40 images through the adv batch norm, attacked without labels",
         "layer": "h",
-        "attacks": {"feature distance": {"words": "PGD on distance", "moved": 2.0, "between": 8.0, "ratio": 0.25}},
-        "knn": {"clean": 0.6, "robust": 0.125},
+        "n": 40,
+        "attacks": {
+            "feature distance": {
+                "words": "PGD on distance",
+                "moved": 2.0,
+                "between": 8.0,
+                "ratio": 0.25,
+                "retrieval_error": 0.125,
+                "cosine": {"ratio": 0.3},
+                "noise": {"ratio": None},
+            }
+        },
     },
     "checks": [
         check("steps", "green", accuracy=[0.4, 0.25]),

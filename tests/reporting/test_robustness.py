@@ -172,7 +172,10 @@ def test_corruptions_stand_by_family_and_severity(complete, tmp_path):
     assert "Not measured: frost." in text
     assert "n = 40 images of folder:pets for each bar, adv batch norm" in text
     official = evaluation()["corruptions"] | {"clean_accuracy": None, "relative_drop": None}
-    assert "was not measured, so there is no relative drop" in text_of(tmp_path / "x", corruptions=official)
+    official |= {"mce": 0.816, "relative_mce": None}
+    text = text_of(tmp_path / "x", corruptions=official)
+    assert "was not measured, so there is no relative drop" in text
+    assert "mean corruption error (mCE) 81.6 %." in text
 
 
 def test_examples_say_what_was_predicted_and_who_was_fooled(complete):
@@ -198,9 +201,8 @@ def test_examples_of_another_evaluation_are_refused(tmp_path):
 
 def test_representations_move_by_so_much(complete, tmp_path):
     text = complete[2].text
-    assert "feature distance 0.25 2 8 PGD on distance" in text
-    assert "Layer h, adv batch norm." in text
-    assert "kNN robust: 0.125" in text
+    assert "feature distance 0.25 not measured 2 8 0.3 12.5 % PGD on distance" in text
+    assert "Layer h, adv batch norm, n = 40 images." in text
     assert "How far representations move" not in text_of(tmp_path / "x", representation=None)
 
 
