@@ -60,6 +60,7 @@ def test_feature_distance_reaches_the_optimum_of_a_linear_encoder():
         torch.testing.assert_close(moved.abs()[:, 0], (eps * weight.norm(dual_norm)).expand(6), rtol=1e-4, atol=0)
         entry = movement(Linear(weight), x, {"one": attack}, domain="clean")["attacks"]["one"]
         assert entry["moved"] == pytest.approx(eps * weight.norm(dual_norm).item(), rel=1e-4)
+        assert entry["between"] == pytest.approx(torch.pdist(encode(x).detach()).mean().item(), rel=1e-5)
         assert entry["noise"]["moved"] < 0.9 * entry["moved"]
 
 
