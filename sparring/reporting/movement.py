@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sparring.reporting.page import paragraph, table
+from sparring.reporting.page import bullets, paragraph, table
 from sparring.reporting.robustness import domain_words
 from sparring.reporting.run_folder import RunFolder
 from sparring.reporting.sections import percent
@@ -13,16 +13,8 @@ from sparring.reporting.sections import percent
 def movement(run: RunFolder) -> list[str]:
     """One row an attack, random noise of the same size beside it."""
     seen = run.robustness["representation"]
-    head = [
-        "attack",
-        "ratio",
-        "ratio, noise",
-        "moved",
-        "between images",
-        "cosine ratio",
-        "nearer to another",
-        "attack in words",
-    ]
+    attacks = seen.get("attacks") or {}
+    head = ["attack", "ratio", "ratio, noise", "moved", "between images", "cosine ratio", "nearer to another"]
     rows = [
         [
             name,
@@ -32,10 +24,10 @@ def movement(run: RunFolder) -> list[str]:
             _number(entry.get("between")),
             _number(entry.get("cosine", {}).get("ratio")),
             percent(entry["retrieval_error"]) if "retrieval_error" in entry else "not measured",
-            entry.get("words", "not said"),
         ]
-        for name, entry in (seen.get("attacks") or {}).items()
+        for name, entry in attacks.items()
     ]
+    words = [f"{name}: {entry['words']}." for name, entry in attacks.items() if entry.get("words")]
     n = f", n = {seen['n']:,} images" if "n" in seen else ""
     meaning = (
         f"Layer {seen.get('layer', 'not said')}, {domain_words(run.robustness['subject'])}{n}. Moved: mean distance from an "
@@ -47,6 +39,7 @@ def movement(run: RunFolder) -> list[str]:
     return [
         paragraph(seen["words"] + ".") if seen.get("words") else "",
         table(head, rows, numbers=range(1, 7)),
+        bullets(words) if words else "",
         paragraph(meaning, "soft"),
     ]
 

@@ -201,7 +201,7 @@ def test_examples_of_another_evaluation_are_refused(tmp_path):
 
 def test_representations_move_by_so_much(complete, tmp_path):
     text = complete[2].text
-    assert "feature distance 0.25 not measured 2 8 0.3 12.5 % PGD on distance" in text
+    assert "feature distance 0.25 not measured 2 8 0.3 12.5 % feature distance: PGD on distance." in text
     assert "Layer h, adv batch norm, n = 40 images." in text
     assert "How far representations move" not in text_of(tmp_path / "x", representation=None)
 
