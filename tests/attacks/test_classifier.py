@@ -89,6 +89,14 @@ def test_an_image_that_is_wrong_is_not_attacked_again():
     assert (model(x_adv[right]).argmax(1) == y[right]).all()
 
 
+def test_a_single_run_calls_the_model_once_a_step_and_once_before():
+    x, y = batch(12)
+    for attack in (Untargeted(PGD(Linf(0.1), steps=5)), MultiTargeted(PGD(Linf(0.1), steps=5), targets=1)):
+        counting = Counting()
+        attack(counting, x, y)
+        assert counting.calls == [12] + [9] * 5
+
+
 def test_more_restarts_never_help_the_defender():
     x, y = batch(60)
 
