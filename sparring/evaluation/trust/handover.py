@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.dropout import _DropoutNd
 
 from sparring.attacks.objectives import cross_entropy, margin
 from sparring.evaluation.robust import device_of, full_precision
@@ -29,10 +30,16 @@ NEIGHBOURS = 16
 class Ran:
     """What was seen during one forward."""
 
-    training: list[str] = field(default_factory=list)
+    in_training: dict[str, nn.Module] = field(default_factory=dict)
     """Parts without parts of their own that ran in training mode."""
     norms: dict[str, _BatchNorm] = field(default_factory=dict)
     duals: dict[str, tuple[DualBatchNorm, Domain]] = field(default_factory=dict)
+
+    @property
+    def training(self) -> list[str]:
+        """What ran in training mode, in words; batch norms and dropout, which care, come first."""
+        parts = sorted(self.in_training.items(), key=lambda part: not isinstance(part[1], (_BatchNorm, _DropoutNd)))
+        return [f"{type(part).__name__} {name}".strip() for name, part in parts]
 
     @property
     def domain(self) -> Domain | None:
@@ -68,8 +75,8 @@ def watch(model: Model, x: Float[Tensor, "n C H W"]) -> Ran:
 
     def note(name: str) -> Callable[[nn.Module, Any], None]:
         def hook(part: nn.Module, _: Any) -> None:
-            if part.training and not any(True for _ in part.children()) and name not in ran.training:
-                ran.training.append(name or type(part).__name__)
+            if part.training and not any(True for _ in part.children()):
+                ran.in_training[name] = part
             if isinstance(part, _BatchNorm):
                 ran.norms[name] = part
             if isinstance(part, DualBatchNorm):
@@ -147,11 +154,9 @@ def _gradient(objective: Callable[[Tensor, Tensor], Tensor], model: Model, image
             raise ValueError(
                 f"its forward fails when a gradient is asked for ({str(error).splitlines()[0]})"
             ) from error
-        if not value.requires_grad:
-            raise ValueError("its output carries no gradient")
-        (gradient,) = torch.autograd.grad(value, images, allow_unused=True)
+        gradient = torch.autograd.grad(value, images, allow_unused=True)[0] if value.requires_grad else None
     if gradient is None:
-        raise ValueError("its output does not depend on the pixels")
+        raise ValueError("no gradient of its outputs reaches the pixels")
     return gradient
 
 

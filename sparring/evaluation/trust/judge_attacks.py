@@ -15,13 +15,15 @@ from sparring.evaluation.trust.check import Against, Check, answer, percent
 STANDARD_ERRORS = 2.0
 """How far a difference must exceed chance. Honest comparisons lean the other way, so they exceed it far less often than
 the one in 44 of two equal attacks; with fewer than 5 images it cannot be exceeded."""
+WORST_OF_MANY = 3.0
+"""The same for the worst of all pairs of a curve: six points have 15."""
 STRAY = 0.02
 """A weaker attack may break this share of the images that the stronger one missed; every attack misses a few."""
 ONE_STEP_YELLOW, ONE_STEP_RED = 0.35, 0.5
 """FGSM minus PGD accuracy, over clean accuracy. Naturally trained ResNets reach 0.31 (Madry et al. 2018, Fig. 4: 27.5 to
 32.7 % against 0.8 to 3.5 %); after catastrophic overfitting it is nearly 1 (Wong et al. 2020)."""
-OBJECTIVE_YELLOW, OBJECTIVE_RED = 0.1, 0.2
-"""What the margin may break beyond cross-entropy: 0.03 to 0.05 is usual on honest adversarially trained models."""
+OBJECTIVE_YELLOW, OBJECTIVE_RED = 0.3, 0.5
+"""Share of what the margin breaks that cross-entropy may miss: 0.1 to 0.15 is usual on honest adversarially trained models."""
 
 
 def eps_to_chance(eps: Sequence[float], correct: Sequence[int], n: int, classes: int, rise: Against) -> Check:
@@ -41,7 +43,7 @@ def eps_to_chance(eps: Sequence[float], correct: Sequence[int], n: int, classes:
             f"{percent(chance)}."
         )
         return answer("eps_to_chance", "red", sentence, figures)
-    if rise.z > STANDARD_ERRORS:
+    if rise.z > WORST_OF_MANY:
         sentence = (
             f"Accuracy falls to {percent(last)} {where}, but on the way a larger radius left {rise.only_first} images "
             f"right that a smaller one had broken, and broke only {rise.only_second} more."
@@ -60,7 +62,7 @@ def more_steps(steps: Sequence[int], correct: Sequence[int], n: int, rise: Again
         "newly_broken": rise.only_second,
         "standard_errors": rise.z,
     }
-    if rise.z > STANDARD_ERRORS:
+    if rise.z > WORST_OF_MANY:
         sentence = (
             f"{at[1]} steps leave {rise.only_first} images right that {at[0]} had broken, and newly break only "
             f"{rise.only_second}: the attack does not climb its objective."
@@ -74,7 +76,7 @@ def more_steps(steps: Sequence[int], correct: Sequence[int], n: int, rise: Again
 
 
 def weaker_than_gradients(
-    name: Literal["beats_noise", "beats_square", "transfer"], weak: str, result: Against, **figures: float
+    name: Literal["beats_noise", "beats_square", "transfer"], weak: str, result: Against, **figures: float | int
 ) -> Check:
     """Is an attack that does not see the gradients (first, called `weak`) at most as strong as those that do (second)?
 
@@ -88,19 +90,17 @@ def weaker_than_gradients(
         "standard_errors": result.z,
     }
     both = f"{weak} breaks {result.first} of {result.n} right images, gradient attacks {result.second}"
-    missed = f"{result.only_first} were broken by {weak[0].lower()}{weak[1:]} alone" if result.only_first else ""
+    missed = f"; {result.only_first} fell to it that withstood every gradient attack" if result.only_first else ""
     if result.z > STANDARD_ERRORS:
-        sentence = f"{both}: {missed}, so the gradients lead nowhere and stronger attacks exist."
-        return answer(name, "red", sentence, figures)
+        return answer(name, "red", f"{both}{missed}, so the gradients mislead and stronger attacks exist.", figures)
     if result.only_first > max(4, STRAY * result.n):
-        return answer(name, "yellow", f"{both}, but {missed}.", figures)
-    return answer(name, "green", f"{both}{'; ' + missed if missed else ''}.", figures)
+        return answer(name, "yellow", f"{both}{missed}, more than should have escaped them.", figures)
+    return answer(name, "green", f"{both}{missed}.", figures)
 
 
 def within_threat(runs: Mapping[str, tuple[float, float]]) -> Check:
     """By attack: the largest ||x_adv - x|| / eps, and how far a pixel lies outside [0, 1], measured in float32."""
-    farthest = max(runs, key=lambda name: runs[name][0])
-    outside = max(runs, key=lambda name: runs[name][1])
+    farthest, outside = (max(runs, key=lambda name: _number(runs[name][end])) for end in (0, 1))
     distance, excess = runs[farthest][0], runs[outside][1]
     figures = {"attacks": len(runs), "largest_distance": distance, "largest_excess": excess}
     if not distance <= 1 + ROUNDING:
@@ -118,7 +118,7 @@ def within_threat(runs: Mapping[str, tuple[float, float]]) -> Check:
 
 def one_step(n: int, clean: int, fgsm: int, pgd: int, steps: int) -> Check:
     """Of n images: right before any attack, after FGSM, after PGD."""
-    gap = (fgsm - pgd) / clean
+    gap = (fgsm - pgd) / max(clean, 1)
     figures = {"fgsm_accuracy": fgsm / n, "pgd_accuracy": pgd / n, "gap_over_clean_accuracy": gap}
     both = (
         f"Accuracy is {percent(clean / n)} on the images themselves, {percent(fgsm / n)} after FGSM and "
@@ -132,17 +132,23 @@ def one_step(n: int, clean: int, fgsm: int, pgd: int, steps: int) -> Check:
     return answer("one_step", "green", f"{both}: no sign of catastrophic overfitting.", figures)
 
 
-def objectives(result: Against, n: int) -> Check:
-    """PGD of equal budget on the margin (first) and on cross-entropy (second); n images, those wrong before included."""
-    excess = (result.first - result.second) / n
+def objectives(result: Against) -> Check:
+    """PGD of equal budget on the margin (first) and on cross-entropy (second), on the right images."""
+    missed = (result.first - result.second) / max(result.first, 1)
     figures = {
+        "right_images": result.n,
         "broken_by_margin": result.first,
         "broken_by_cross_entropy": result.second,
-        "excess": excess,
+        "missed_by_cross_entropy": missed,
         "standard_errors": result.z,
     }
     both = f"PGD on the margin breaks {result.first} of {result.n} right images, on cross-entropy {result.second}"
-    if result.z > STANDARD_ERRORS and excess > OBJECTIVE_YELLOW:
+    if result.z > STANDARD_ERRORS and missed > OBJECTIVE_YELLOW:
         sentence = f"{both}: cross-entropy is masked, as by a saturated softmax; report the stronger of the two."
-        return answer("objectives", "red" if excess > OBJECTIVE_RED else "yellow", sentence, figures)
-    return answer("objectives", "green", f"{both}.", figures)
+        return answer("objectives", "red" if missed > OBJECTIVE_RED else "yellow", sentence, figures)
+    return answer("objectives", "green", f"{both}: neither is masked.", figures)
+
+
+def _number(value: float) -> float:
+    """NaN counts as infinite, else it would hide behind any other value."""
+    return math.inf if math.isnan(value) else value

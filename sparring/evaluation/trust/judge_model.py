@@ -126,7 +126,7 @@ def evaluation_mode(
     if neighbours is not None and neighbours > SEPARATE:
         faults.append(f"the other images of its batch change an image's logits by {percent(neighbours)} of the largest")
     if untrained:
-        faults.append(f"{some(untrained)} hold no statistics of their own: the batch norm in use never saw a batch")
+        faults.append(f"the batch norm in use never saw a batch of its own ({some(untrained)})")
     if faults:
         return answer("evaluation_mode", "red", _sentence("; ".join(faults)) + said, figures)
     if training:

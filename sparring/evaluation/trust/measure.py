@@ -78,14 +78,10 @@ class Measured:
         correct, n = [int(mask.sum()) for mask in masks], len(self.y)
         return {"accuracy": [c / n for c in correct], "interval": [list(wilson(c, n, CONFIDENCE)) for c in correct]}
 
-    @cached_property
+    @property
     def radii(self) -> list[float]:
-        """Multiples of eps, and the radius at which every image may become plain grey, 1/2 from white and black."""
-        unit = 1.0 if self.std is None or self.threat.space == "pixel" else torch.tensor(self.std).view(-1, 1, 1)
-        order = {Linf: torch.inf, L2: 2, L1: 1}[type(self.threat)]
-        grey = torch.linalg.vector_norm((torch.full_like(self.x[0], 0.5) / unit).flatten(), order).item()
-        radii = [factor * self.threat.eps for factor in RADII if factor <= 1 or factor * self.threat.eps < grey]
-        return [*radii, grey] if grey > radii[-1] else radii
+        """Those of the curve."""
+        return radii_of(self.threat, self.x, self.std)
 
     @cached_property
     def at_radii(self) -> list[Bool[Tensor, " n"]]:
@@ -206,6 +202,15 @@ def seeded(place: torch.device, seed: int) -> None:
     if place.type == "cuda":
         with torch.cuda.device(place):
             torch.cuda.manual_seed(seed)
+
+
+def radii_of(threat: Threat, x: Float[Tensor, "n C H W"], std: tuple[float, ...] | None = None) -> list[float]:
+    """Multiples of eps, and last the radius at which every image may become plain grey, 1/2 from white and from black."""
+    unit = 1.0 if std is None or threat.space == "pixel" else torch.tensor(std).view(-1, 1, 1)
+    order = {Linf: torch.inf, L2: 2, L1: 1}[type(threat)]
+    grey = torch.linalg.vector_norm((torch.full_like(x[0], 0.5) / unit).flatten(), order).item()
+    radii = [factor * threat.eps for factor in RADII if factor <= 1 or factor * threat.eps < grey]
+    return [*radii, grey] if grey > radii[-1] else radii
 
 
 def worst_rise(masks: Sequence[Bool[Tensor, " n"]]) -> tuple[Against, tuple[int, int]]:

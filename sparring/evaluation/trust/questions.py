@@ -130,7 +130,7 @@ def one_step(m: Measured) -> Check:
 def objectives(m: Measured) -> Check:
     """`judge_attacks.objectives` of what was measured."""
     margin, ce = (m.climb(name, CURVE_STEPS, m.threat.eps) for name in ("margin", "cross_entropy"))
-    return judge_attacks.objectives(m.against(margin, ce), len(m.y))
+    return judge_attacks.objectives(m.against(margin, ce))
 
 
 def other_domain(m: Measured, ran: handover.Ran) -> tuple[Domain, Against] | None:
