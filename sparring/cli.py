@@ -37,9 +37,9 @@ Settings, by their full or short name. In brackets: the default; `not set` is th
 """
 
 REPORT = """\
-usage: sparring report RUN
+usage: sparring report FOLDER
 
-Write RUN/report.html anew from the files in the run folder.
+Write FOLDER/report.html anew from its files: of a run, or of a model that `sparring evaluate python:...` attacked.
 """
 
 LIST = """\
