@@ -135,7 +135,7 @@ def test_honest_models_are_green_in_every_check(ask, request, which, threat):
 
 @pytest.mark.parametrize("scale", [1e4, 1e6])
 def test_a_saturated_softmax(ask, natural, scale):
-    trust, by_colour = ask(Around(natural, after=lambda z: scale * z))
+    trust, by_colour = ask(Around(natural, after=lambda z: scale * z), **CHEAP)
     assert by_colour == NOTHING | {"red": {"nonzero_gradients", "logits", "objectives"}}
     assert "believe attacks on margin or DLR" in said(trust, "nonzero_gradients").sentence
     assert trust.verdict["colour"] == "red" and "NOT to be trusted" in trust.verdict["sentence"]
@@ -354,6 +354,10 @@ def test_bad_models_and_labels_are_one_sentence(digits, natural):
     _, _, x, y = digits
     with pytest.raises(ValueError, match=r"labels y lie in 1\.\.10"):
         trust_checks(natural, x, y + 1, threat=Linf(0.1))
+    with pytest.raises(ValueError, match="the surrogate has 2 classes, but the model 10"):
+        trust_checks(natural, x, y, threat=LINF, surrogate=lambda x: natural(x)[:, :2])
+    with pytest.raises(ValueError, match="the model returned tuple"):
+        trust_checks(lambda x: (natural(x), x), x, y, threat=LINF)
     with pytest.raises(ValueError, match="NaN or infinite for 200 of 200 images"):
         trust_checks(lambda x: natural(x) * math.nan, x, y, threat=Linf(0.1))
 

@@ -60,10 +60,23 @@ class Ran:
 
 @torch.no_grad()
 def logits(model: Model, x: Float[Tensor, "n C H W"], batch_size: int = 250) -> Float[Tensor, "n K"]:
-    """The model's outputs as they are, in its own mode; float32 on the CPU."""
-    place = device_of(model, x)
+    """The model's outputs as they are, in its own mode; float32 on the CPU. ValueError if they are no rows of numbers."""
+    place, rows = device_of(model, x), []
     with full_precision(place):
-        return torch.cat([model(batch.to(place).float()).float().cpu() for batch in x.split(batch_size)])
+        for batch in x.split(batch_size):
+            outputs: Any = model(batch.to(place).float())
+            if (
+                not isinstance(outputs, Tensor)
+                or outputs.ndim != 2
+                or len(outputs) != len(batch)
+                or outputs.shape[1] < 2
+            ):
+                kind = list(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__
+                raise ValueError(
+                    f"the model returned {kind}; it must return logits [{len(batch)}, K] of at least 2 classes"
+                )
+            rows.append(outputs.float().cpu())
+    return torch.cat(rows)
 
 
 def watch(model: Model, x: Float[Tensor, "n C H W"]) -> Ran:
@@ -150,6 +163,8 @@ def _gradient(objective: Callable[[Tensor, Tensor], Tensor], model: Model, image
     with torch.enable_grad(), full_precision(images.device):
         try:
             value = objective(model(images), y).sum()
+        except torch.OutOfMemoryError:
+            raise
         except RuntimeError as error:
             raise ValueError(
                 f"its forward fails when a gradient is asked for ({str(error).splitlines()[0]})"

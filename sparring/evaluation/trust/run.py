@@ -80,7 +80,7 @@ def trust_checks(
     with leaving_no_trace(place), evaluation_mode(model):
         seeded(place, seed)
         outputs = handover.logits(model, x, batch_size)
-    _check_outputs(outputs, y)
+    _check_outputs(outputs, y, None if surrogate is None else handover.logits(surrogate, x[:2]).shape[1])
     right = outputs.argmax(dim=1) == y if correct is None else correct.cpu()[rows]
     measured = Measured(
         model, x, y, threat, outputs, right, surrogate, pool, seed, steps, square_queries, batch_size, std,
@@ -127,10 +127,12 @@ def _check_images(x: Tensor, y: Tensor, correct: Tensor | None, train_images: Te
             check_images(train_images)
 
 
-def _check_outputs(outputs: Tensor, y: Tensor) -> None:
+def _check_outputs(outputs: Tensor, y: Tensor, classes_of_surrogate: int | None) -> None:
     bad = int((~outputs.isfinite()).any(dim=1).sum())
     if bad:
         raise ValueError(f"the model's logits are NaN or infinite for {bad} of {len(outputs)} images")
     low, high = int(y.min()), int(y.max())
     if low < 0 or high >= outputs.shape[1]:
         raise ValueError(f"labels y lie in {low}..{high}, but the model's classes are 0..{outputs.shape[1] - 1}")
+    if classes_of_surrogate not in (None, outputs.shape[1]):
+        raise ValueError(f"the surrogate has {classes_of_surrogate} classes, but the model {outputs.shape[1]}")
