@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -58,6 +58,8 @@ class Rows:
     z: Float[Tensor, "N D"] | None = None
     """Embeddings, detached."""
     epoch: int = 0
+    prediction: Int[Tensor, " N"] | None = None
+    """Each row's own predicted class: an adversarial row's is that of the adversarial image."""
 
 
 Selector = Callable[[Rows], Pairs]
@@ -80,14 +82,27 @@ class Batch:
     counts: dict[str, Tensor] = field(default_factory=dict)
     """What a method wants logged beside its terms, such as anchors without a positive."""
 
-    def rows(self, z: Float[Tensor, "N D"], views: int) -> Rows:
-        """What is known of the rows of `z`, the stacked embeddings of `views` views of the same images."""
+    def rows(self, z: Float[Tensor, "N D"], views: int, logits: Float[Tensor, "N K"] | None = None) -> Rows:
+        """What is known of the rows of `z`, the stacked embeddings of `views` views of the same images; with their
+        class scores `logits` also what each row is predicted to be."""
         return Rows(
             image=torch.arange(len(z) // views, device=z.device).repeat(views),
             labels=None if self.labels is None else self.labels.repeat(views),
             z=z.detach(),
             epoch=self.epoch,
+            prediction=None if logits is None else logits.detach().argmax(dim=1),
         )
+
+
+class Outputs(NamedTuple):
+    """All that one forward pass of a classifying encoder gives."""
+
+    h: Float[Tensor, "N D"]
+    """Representation."""
+    z: Float[Tensor, "N E"]
+    """Embedding, the head of h, of unit length."""
+    logits: Float[Tensor, "N K"]
+    """Class scores of h."""
 
 
 @runtime_checkable
@@ -105,6 +120,15 @@ class Encoder(Protocol):
 
     def represent(self, x: Tensor, domain: Domain = "clean") -> Tensor:
         """Representations h, before the head."""
+        ...
+
+
+@runtime_checkable
+class Classifying(Encoder, Protocol):
+    """An encoder with a classifier on its representation."""
+
+    def outputs(self, x: Tensor, domain: Domain = "clean") -> Outputs:
+        """Representation, embedding and class scores of one forward pass."""
         ...
 
 

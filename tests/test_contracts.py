@@ -141,7 +141,8 @@ class TestAttacks:
 class TestSelectors:
     def rows(self, labels):
         z = torch.randn(len(labels) * 2, 5, generator=torch.Generator().manual_seed(3))
-        return Rows(image=torch.arange(len(labels)).repeat(2), labels=labels.repeat(2), z=z)
+        prediction = torch.arange(len(z)) * 3 % 4
+        return Rows(torch.arange(len(labels)).repeat(2), labels.repeat(2), z, prediction=prediction)
 
     def test_masks_are_what_losses_expect(self, selector):
         pairs = selector(self.rows(torch.tensor([0, 1, 1, 2, 0])))
@@ -152,9 +153,8 @@ class TestSelectors:
     def test_order_of_rows_does_not_matter(self, selector):
         rows = self.rows(torch.tensor([0, 1, 1, 2, 0]))
         order = torch.randperm(10, generator=torch.Generator().manual_seed(5))
-        assert rows.labels is not None
-        assert rows.z is not None
-        shuffled = selector(Rows(rows.image[order], rows.labels[order], rows.z[order], rows.epoch))
+        known = {name: getattr(rows, name)[order] for name in ("image", "labels", "z", "prediction")}
+        shuffled = selector(dataclasses.replace(rows, **known))
         pairs = selector(rows)
         assert torch.equal(shuffled.positive, pairs.positive[order][:, order])
         assert torch.equal(shuffled.contrast, pairs.contrast[order][:, order])

@@ -1,5 +1,19 @@
-"""Pure functions of embeddings and masks."""
+"""Pure functions of embeddings, class scores and masks. Cross-entropy is torch's."""
 
-from sparring.losses.contrastive import info_nce, instance_discrimination
+from sparring.losses.adr import confidence, global_compactness, local_compactness, local_smoothness
+from sparring.losses.classification import trades, vat
+from sparring.losses.contrastive import Similarity, info_nce, instance_discrimination
+from sparring.losses.distances import distances
 
-__all__ = ["info_nce", "instance_discrimination"]
+__all__ = [
+    "Similarity",
+    "confidence",
+    "distances",
+    "global_compactness",
+    "info_nce",
+    "instance_discrimination",
+    "local_compactness",
+    "local_smoothness",
+    "trades",
+    "vat",
+]

@@ -1,6 +1,6 @@
 """Contrastive losses of embeddings and pair masks: InfoNCE in all its uses, and UEL's instance discrimination.
 
-Both work on the similarities s_ik = cos(anchor_i, key_k) / T, which is all that they keep for the backward pass: memory
+Both work on the similarities s_ik = sim(anchor_i, key_k) / T, which is all that they keep for the backward pass: memory
 is O(N M), never N x M x D. They take the anchors in blocks, so that what is needed only for a moment (a masked copy, an
 exponential) is as large as a block and not as large as the whole matrix.
 
@@ -13,40 +13,54 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from sparring.losses.distances import distances
 from sparring.types import Pairs
 
+Similarity = Literal["cosine", "l1", "l2", "linf"]
+"""How alike two embeddings are: the cosine of their angle, or minus their distance in a norm."""
 BLOCK = 1024
 """Anchors a block."""
 
 
 def info_nce(
-    anchors: Float[Tensor, "N D"], keys: Float[Tensor, "M D"], pairs: Pairs, temperature: float
+    anchors: Float[Tensor, "N D"],
+    keys: Float[Tensor, "M D"],
+    pairs: Pairs,
+    temperature: float,
+    similarity: Similarity = "cosine",
 ) -> Float[Tensor, ""]:
     """InfoNCE over masks: anchors recognise their positives among the keys that compete. In nats.
 
-        L = (1/N) sum_i -(1/|P(i)|) sum_{p in P(i)} log( exp(s_ip) / sum_{k in A(i)} exp(s_ik) ),  s = cosine / T
+        L = (1/N) sum_i -(1/|P(i)|) sum_{p in P(i)} log( exp(s_ip) / sum_{k in A(i)} exp(s_ik) )
+        s_ik = cos(anchor_i, key_k) / T  or, for similarity l1, l2, linf,  s_ik = -||anchor_i - key_k||_p / T
 
     P(i) = `pairs.positive[i]`, A(i) = `pairs.contrast[i]`, both `[N, M]`. An anchor without positives contributes zero
-    and stays in the mean. Gradients flow through anchors and keys.
+    and stays in the mean. Gradients flow through anchors and keys; rows that coincide have none in l1, l2 and linf.
 
     With two stacked views as both anchors and keys: NT-Xent for `same_image` (Chen et al. 2020, eq. 1) and L_out for
     `same_label` (Khosla et al. 2020, eq. 2). With one view as anchors, the other as keys and A(i) all keys: Plain
-    (Ho & Vasconcelos 2020, eq. 5 and 10).
+    (Ho & Vasconcelos 2020, eq. 5 and 10). With [clean; adversarial] rows and any selector of `sparring.pairs`: half of
+    ASCL's L_SCL (Bui et al. 2021, eq. 1-3), whose 1/N counts images where this mean is over both rows of each.
 
-    Raises ValueError if the shapes do not fit each other or `temperature` is not positive and finite.
+    Raises ValueError if the shapes do not fit each other, `temperature` is not positive and finite, or `similarity` is
+    none of the four.
 
     Differs from:
     - Khosla et al. 2020 sum over the anchors where the mean is taken here, as in HobbitLong/SupContrast;
     - HobbitLong/SupContrast multiplies by T / 0.07;
-    - inputs are normalised here, so they need not be of unit length.
+    - for the cosine, inputs are normalised here, so they need not be of unit length; a distance is that of the rows as
+      they are (Bui et al., eq. 1), where tuananhbui89/ASCL normalises first (`hidden_norm`): pass it unit rows for that.
     """
-    return _mean_over_anchors(_info_nce, anchors, keys, pairs, temperature)
+    if similarity not in get_args(Similarity):
+        raise ValueError(f"similarity is {similarity!r}, but it must be one of {', '.join(get_args(Similarity))}")
+    return _mean_over_anchors(_info_nce, anchors, keys, pairs, temperature, similarity)
 
 
 def instance_discrimination(
@@ -94,20 +108,30 @@ def _instance_discrimination(s: Float[Tensor, "n M"], pairs: Pairs) -> Float[Ten
 
 
 def _mean_over_anchors(
-    loss: Callable[[Tensor, Pairs], Tensor], anchors: Tensor, keys: Tensor, pairs: Pairs, temperature: float
+    loss: Callable[[Tensor, Pairs], Tensor],
+    anchors: Tensor,
+    keys: Tensor,
+    pairs: Pairs,
+    temperature: float,
+    similarity: Similarity = "cosine",
 ) -> Tensor:
     """The mean of `loss` over the anchors, zero for those without positives, block by block."""
     _check(anchors, keys, pairs, temperature)
     dtype = torch.promote_types(torch.promote_types(anchors.dtype, keys.dtype), torch.float32)
     with torch.autocast(anchors.device.type, enabled=False):
-        k = F.normalize(keys.to(dtype), dim=1)
+        k = keys.to(dtype)
         # Rows that are both are converted once, so a bf16 gradient is the rounded sum, not a sum of rounded ones.
-        a = (k if anchors is keys else F.normalize(anchors.to(dtype), dim=1)) / temperature
+        a = k if anchors is keys else anchors.to(dtype)
+        if similarity == "cosine":
+            a, k = F.normalize(a, dim=1) / temperature, F.normalize(k, dim=1)
         losses = []
         for start in range(0, len(a), BLOCK):
             block = slice(start, start + BLOCK)
             block_pairs = pairs[block, :]
-            s = _Product.apply(a[block], k)
+            if similarity == "cosine":
+                s = _Product.apply(a[block], k)
+            else:
+                s = distances(a[block], k, similarity) / -temperature
             losses.append(torch.where(block_pairs.positive.any(dim=1), loss(s, block_pairs), 0.0))
         return torch.cat(losses).mean()
 
