@@ -10,9 +10,9 @@ from sparring.attacks import FFGSM, FGSM, L1, L2, PGD, RFGSM, Linf, MultiTargete
 from tests.attacks.objectives import bumpy, generator
 
 CASES = 10_000
-IMAGES, RADII, EXAMPLES = 100, 2, 52
+IMAGES, EXAMPLES = 200, 52
 NORMS = {Linf: math.inf, L2: 2, L1: 1}
-STD = (0.2, 0.25, 0.5)
+STD = (0.2023, 0.1994, 0.201)
 SHAPES = [(3, 4, 4), (3, 7, 2), (3, 1, 1), (2, 3, 3, 3), (1, 3, 5, 1)]
 
 ON_ANY_OBJECTIVE = {
@@ -50,14 +50,14 @@ def test_ten_thousand_random_cases_stay_in_ball_and_box():
     @given(
         name=st.sampled_from([*ON_ANY_OBJECTIVE, *ON_CLASSIFIERS]),
         norm=st.sampled_from(list(NORMS)),
-        exponents=st.lists(st.floats(-4, 2), min_size=RADII, max_size=RADII),
+        exponent=st.floats(-4, 2),
         clip=st.booleans(),
         space=st.sampled_from(["pixel", "normalized"]),
         dtype=st.sampled_from([torch.float64, torch.float32, torch.bfloat16, torch.float16]),
         shape=st.sampled_from(SHAPES),
         seed=st.integers(0, 2**31),
     )
-    def check(name, norm, exponents, clip, space, dtype, shape, seed):
+    def check(name, norm, exponent, clip, space, dtype, shape, seed):
         x = (
             (1.5 * torch.rand(IMAGES, *shape, generator=generator(seed), dtype=torch.float64) - 0.25)
             .clamp(0, 1)
@@ -65,20 +65,20 @@ def test_ten_thousand_random_cases_stay_in_ball_and_box():
         )
         w = torch.randn(x[0].numel(), 4, generator=generator(seed + 1), dtype=torch.float64)
         unit = torch.tensor(STD if space == "normalized" else [1.0], dtype=torch.float64).view(-1, 1, 1)
-        for eps in (10**e for e in exponents):
-            threat = norm(eps, space=space, clip=clip)
-            if name in ON_ANY_OBJECTIVE:
-                x_adv = ON_ANY_OBJECTIVE[name](threat)(bumpy, x, std=STD, generator=generator(seed))
-            else:
-                y = (x.double().flatten(1) @ w).argmax(1)
-                attack = ON_CLASSIFIERS[name](threat)
-                x_adv = attack(lambda z: z.double().flatten(1) @ w, x, y, std=STD, generator=generator(seed))
-            ball, box = excess(x_adv, x, NORMS[norm], eps, clip, unit)
-            assert x_adv.dtype == dtype
-            assert ball.max() <= 0
-            assert box.max() == 0
-            checked.append(len(x))
-            moved.append((x_adv != x).flatten(1).any(1).double().mean().item())
+        eps = 10**exponent
+        threat = norm(eps, space=space, clip=clip)
+        if name in ON_ANY_OBJECTIVE:
+            x_adv = ON_ANY_OBJECTIVE[name](threat)(bumpy, x, std=STD, generator=generator(seed))
+        else:
+            y = (x.double().flatten(1) @ w).argmax(1)
+            attack = ON_CLASSIFIERS[name](threat)
+            x_adv = attack(lambda z: z.double().flatten(1) @ w, x, y, std=STD, generator=generator(seed))
+        ball, box = excess(x_adv, x, NORMS[norm], eps, clip, unit)
+        assert x_adv.dtype == dtype
+        assert ball.max() <= 0
+        assert box.max() == 0
+        checked.append(len(x))
+        moved.append((x_adv != x).flatten(1).any(1).double().mean().item())
 
     check()
     assert sum(checked) >= CASES
