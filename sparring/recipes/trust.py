@@ -35,8 +35,8 @@ EXPERIMENT = "trust"
 HONEST = ("natural", "adversarial")
 BROKEN = ("saturated", "quantised", "randomised")
 RED = {
-    "saturated": {"nonzero_gradients"},
-    "quantised": {"nonzero_gradients"},
+    "saturated": {"nonzero_gradients", "logits", "objectives"},
+    "quantised": {"nonzero_gradients", "beats_noise", "beats_square"},
     "randomised": {"deterministic"},
 }
 """Checks that must turn red on a broken model, whatever others do."""
