@@ -81,7 +81,7 @@ class DataConfig:
     test_images: int | None = None
     """Only so many evaluation images, likewise."""
     views: str | None = None
-    """Augmentation pipeline: simclr, uel (Plain and UEL), supcon, digits, or none."""
+    """Augmentation pipeline: simclr, uel (Plain and UEL), supcon, digits or none (two views); crop-flip or shift-flip (one)."""
     loading: Literal["auto", "memory", "stream"] = "auto"
     """Whether images are kept as uint8 in memory (or on the GPU) or streamed from workers."""
     workers: int = 2
@@ -93,11 +93,13 @@ class EncoderConfig:
     """Backbone, normalisation in front of it, head behind it."""
 
     name: str | None = None
-    """resnet18/34/50/101 (3x3 stem), resnet20; torchvision:NAME, timm:NAME, python:MODULE.FUNCTION."""
-    head: Literal["linear", "mlp", "none"] | None = None
-    """linear: h -> dim (Plain, UEL); mlp: h -> hidden -> ReLU -> dim (SimCLR)."""
+    """resnet18/34/50/101 (3x3 stem), resnet20, wrn-34-10 or any wrn-DEPTH-WIDTH, cnn, cnn-cifar; torchvision:NAME, timm:NAME,
+    python:MODULE.FUNCTION."""
+    head: Literal["linear", "mlp", "p2", "none"] | None = None
+    """linear: h -> dim (Plain, UEL; p1 of ASCL); mlp: h -> hidden -> ReLU -> dim (SimCLR); p2: mlp without biases (ASCL);
+    none: z is h of unit length."""
     hidden: int | None = None
-    """Width of the mlp head's hidden layer; None is h's width."""
+    """Width of the hidden layer of mlp (None: h's width) and p2 (None: 200)."""
     dim: int | None = None
     """Width of the embedding z."""
     mean: list[float] | None = None

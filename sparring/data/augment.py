@@ -153,6 +153,45 @@ class RandomRotation:
 
 
 @dataclass(frozen=True)
+class RandomCrop:
+    """A random window of the image's own size in the image with `padding` black pixels on every side."""
+
+    padding: int = 4
+
+    def draw(self, n: int, size: Size, generator: Generator) -> tuple[Tensor, ...]:
+        """Top left corners of the windows in the padded image, [n 2] in pixels; the image itself is at `padding`."""
+        return (torch.randint(0, 2 * self.padding + 1, (n, 2), generator=generator),)
+
+    def apply(self, x: Tensor, *parameters: Tensor) -> Tensor:
+        """Windows, [n C H W]."""
+        top, left = parameters[0].to(x.device, non_blocking=True).unbind(1)
+        windows = F.pad(x, [self.padding] * 4).unfold(2, x.shape[2], 1).unfold(3, x.shape[3], 1)
+        return windows[torch.arange(len(x), device=x.device), :, top, left]
+
+
+@dataclass(frozen=True)
+class RandomShift:
+    """The image moved by up to `fraction` of its height and of its width, bilinear; its edges are repeated outwards.
+
+    Both shifts are uniform in [-fraction, fraction] and in general no whole pixels, as in Keras' ImageDataGenerator.
+    """
+
+    fraction: float = 0.1
+
+    def draw(self, n: int, size: Size, generator: Generator) -> tuple[Tensor, ...]:
+        """Shifts down and to the right as fractions of height and width, [n 2]."""
+        return (_uniform(torch.rand(n, 2, generator=generator), -self.fraction, self.fraction),)
+
+    def apply(self, x: Tensor, *parameters: Tensor) -> Tensor:
+        """Moved images, [n C H W]."""
+        down, right = parameters[0].to(x.device, x.dtype, non_blocking=True).unbind(1)
+        one, zero = torch.ones_like(down), torch.zeros_like(down)
+        theta = torch.stack([one, zero, -2 * right, zero, one, -2 * down], dim=1).view(-1, 2, 3)
+        grid = F.affine_grid(theta, list(x.shape), align_corners=False)
+        return F.grid_sample(x, grid, mode="bilinear", padding_mode="border", align_corners=False)
+
+
+@dataclass(frozen=True)
 class RandomHorizontalFlip:
     """Mirrors an image left to right with probability p."""
 

@@ -1,7 +1,7 @@
-"""Pipelines of augmentations that turn a batch of images into its two views, and the seeds that make views repeatable.
+"""Pipelines of augmentations that turn a batch of images into its views, and the seeds that make views repeatable.
 
-Views are float in [0, 1], stacked view-major [2 B C H W], and not normalised: normalisation is the encoder's first
-layer.
+Views are float in [0, 1], stacked view-major [V B C H W], and not normalised: normalisation is the encoder's first
+layer. V is 2 for contrastive training, 1 for supervised training.
 """
 
 from __future__ import annotations
@@ -17,14 +17,15 @@ from torch import Generator, Tensor
 from sparring.data.augment import (
     Augmentation,
     ColorJitter,
+    RandomCrop,
     RandomGrayscale,
     RandomHorizontalFlip,
     RandomResizedCrop,
     RandomRotation,
+    RandomShift,
     Resize,
 )
 
-VIEWS = 2
 PART = 128
 """Images that a CPU takes through a whole pipeline together: what is between its operations then stays in the cache."""
 
@@ -35,11 +36,13 @@ class Pipeline:
 
     line: str
     operations: tuple[Augmentation, ...]
+    views: int = 2
+    """How many views are made of an image."""
 
     def __call__(
         self, images: Shaped[Tensor, "B C H W"], generator: Generator, *, rank: int = 0, world_size: int = 1
     ) -> Float[Tensor, "V B C S S"]:
-        """Two views of each image, every one with parameters of its own.
+        """The views of each image, every one with parameters of its own.
 
         `images`: uint8, or float in [0, 1], on any device. `generator`: on the CPU; it alone decides, whatever the
         device. `rank`, `world_size`: `images` are the rank-th of so many equal parts of a batch; parameters are drawn
@@ -56,21 +59,27 @@ class Pipeline:
         for start in range(0, n, part):
             x = images[start : start + part]
             rows = slice(rank * n + start, rank * n + start + len(x))
-            x = torch.cat([x / 255 if x.dtype == torch.uint8 else x] * VIEWS)
+            x = torch.cat([x / 255 if x.dtype == torch.uint8 else x] * self.views)
             for k, operation in enumerate(self.operations):
                 if len(drawn) == k:  # for all images at once, when the first part gets here
-                    drawn.append(operation.draw(VIEWS * world_size * n, (x.shape[-2], x.shape[-1]), generator))
-                x = operation.apply(x, *(p.unflatten(0, (VIEWS, -1))[:, rows].flatten(0, 1) for p in drawn[k]))
-            views.append(x.unflatten(0, (VIEWS, -1)))
+                    drawn.append(operation.draw(self.views * world_size * n, (x.shape[-2], x.shape[-1]), generator))
+                x = operation.apply(x, *(p.unflatten(0, (self.views, -1))[:, rows].flatten(0, 1) for p in drawn[k]))
+            views.append(x.unflatten(0, (self.views, -1)))
         return torch.cat(views, dim=1).clamp_(0, 1)  # interpolation rounds
 
 
 def pipeline(name: str, image_size: int) -> Pipeline:
     """The pipeline `name` (see `pipeline_names`) whose views have `image_size` pixels a side.
 
-    simclr, uel: chihhuiho/CLAE, SimCLR and Plain/UEL; supcon: HobbitLong/SupContrast, main_supcon.py; operations in the
-    published order, no blur. Differs from both: values are not rounded to 8 bits between operations (there: PIL
-    images), and normalisation is left to the encoder.
+    Two views. simclr, uel: chihhuiho/CLAE, SimCLR and Plain/UEL; supcon: HobbitLong/SupContrast, main_supcon.py;
+    operations in the published order, no blur.
+
+    Differs from both: values are not rounded to 8 bits between operations (there: PIL images), and normalisation is
+    left to the encoder.
+
+    One view, for classifiers. crop-flip: tuananhbui89/ASCL, dataset.py, and TRADES; shift-flip: ASCL, section 4.1 and
+    supplement ("random horizontal flips and random shifts with scale 10%"), which does not say how edges are filled:
+    they are repeated, the default of the library whose recipe it follows (Pang et al. 2019, in Keras).
     """
     if image_size < 1:
         raise ValueError(f"image_size: {image_size}; a view has at least 1 pixel a side")
@@ -110,6 +119,16 @@ def pipeline(name: str, image_size: int) -> Pipeline:
                 ColorJitter(brightness=0.4, contrast=0.4),
             ),
         ),
+        "crop-flip": Pipeline(
+            "one view for classifiers: crop of the image with 4 black pixels around it, flip",
+            (Resize(image_size), RandomCrop(4), RandomHorizontalFlip()),
+            views=1,
+        ),
+        "shift-flip": Pipeline(
+            "one view for classifiers: shift by up to a tenth of the image, edges repeated, flip",
+            (Resize(image_size), RandomShift(0.1), RandomHorizontalFlip()),
+            views=1,
+        ),
         "none": Pipeline("the image itself, twice", (Resize(image_size),)),
     }
     if name not in pipelines:
@@ -119,7 +138,8 @@ def pipeline(name: str, image_size: int) -> Pipeline:
 
 def pipeline_names() -> dict[str, str]:
     """Every pipeline's name with one line about it."""
-    return {name: pipeline(name, 1).line for name in ("simclr", "uel", "supcon", "digits", "none")}
+    names = ("simclr", "uel", "supcon", "digits", "crop-flip", "shift-flip", "none")
+    return {name: pipeline(name, 1).line for name in names}
 
 
 def make_views(

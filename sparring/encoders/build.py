@@ -10,10 +10,19 @@ from torch import nn
 from sparring import norms
 from sparring.config import EncoderConfig
 from sparring.encoders.bridge import bridge, check_model, feature_width, find_function, nearest
+from sparring.encoders.cnn import CNN, WIDTHS
 from sparring.encoders.encoder import ContrastiveEncoder
 from sparring.encoders.head import build_head
 from sparring.encoders.resnet import LAYERS, ResNet20, cifar_resnet
+from sparring.encoders.wide_resnet import WideResNet, depth_and_width
 
+MORE = {
+    "wrn-34-10": "WideResNet-34-10 for 32-pixel images, 46.2 million parameters, 640 features",
+    "wrn-28-10": "WideResNet-28-10 for 32-pixel images, 36.5 million parameters, 640 features",
+    "wrn-DEPTH-WIDTH": "a WideResNet of any depth 6 n + 4 and any width, such as wrn-16-8; 64 WIDTH features",
+    "cnn": "Carlini & Wagner's CNN of MNIST: 4 convolutions of 32 and 64 channels, 2 linear layers, 200 features",
+    "cnn-cifar": "Carlini & Wagner's CNN of CIFAR-10: 4 convolutions of 64 and 128 channels, 2 linear layers, 256 features",
+}
 BRIDGES = {
     "torchvision:NAME": "any classifier of torchvision without its last layer, untrained",
     "timm:NAME": "any timm model without its classifier, untrained (pip install 'sparring[models]')",
@@ -28,7 +37,7 @@ def encoder_names() -> dict[str, str]:
         name: f"ResNet-{name[6:]} with a 3x3 stem for 32-pixel images, {512 * block.expansion} features"
         for name, (block, _) in LAYERS.items()
     }
-    return ours | BRIDGES
+    return ours | MORE | BRIDGES
 
 
 def check_name(name: str) -> None:
@@ -42,18 +51,23 @@ def check_name(name: str) -> None:
         check_model(package, rest)
     elif rest and package == "python":
         find_function(rest)
+    elif name.startswith("wrn-"):
+        depth_and_width(name)
     elif name not in known or name in BRIDGES:
         raise ValueError(f"encoder.name is {name!r}; it must be one of {', '.join(known)}{nearest(name, known)}")
 
 
-def build_encoder(config: EncoderConfig, *, channels: int, image_size: int, dual: bool) -> ContrastiveEncoder:
-    """The encoder that a resolved configuration describes; with `dual`, every batch norm has an adversarial twin.
+def build_encoder(
+    config: EncoderConfig, *, channels: int, image_size: int, dual: bool, classes: int | None = None
+) -> ContrastiveEncoder:
+    """The encoder that a resolved configuration describes; with `dual`, every batch norm has an adversarial twin, with
+    `classes`, a linear layer from h to class scores stands beside the head.
 
-    First weights come from torch's global random state, the same ones with and without `dual`. The backbone is tried
-    on one image of the given size in pixels.
+    First weights come from torch's global random state, the same ones with and without `dual`, and for backbone and
+    head the same ones with and without `classes`. The backbone is tried on one image of the given size in pixels.
 
     Raises ValueError for an unknown name (naming the nearest), a wrong head, mean and std that do not fit the images'
-    channels, a backbone that cannot take such images, and `dual` without any batch norm.
+    channels, less than two classes, a backbone that cannot take such images, and `dual` without any batch norm.
     """
     if config.name is None or config.head is None or config.dim is None:
         raise ValueError(
@@ -67,17 +81,23 @@ def build_encoder(config: EncoderConfig, *, channels: int, image_size: int, dual
         raise ValueError(
             f"encoder.mean is {mean} and encoder.std {std}; the images need {channels} values each, one a channel"
         )
+    if classes is not None and classes < 2:
+        raise ValueError(f"classes is {classes}; a classifier tells at least 2 apart (None: no classifier)")
     check_name(config.name)
     backbone = _backbone(config.name, channels, image_size)
     features = feature_width(backbone, config.name, channels, image_size)
     head, dim = build_head(config.head, features, config.dim, config.hidden)
+    classifier = None if classes is None else nn.Linear(features, classes)  # last: it changes no other first weight
     architecture: dict[str, Any] = {
         "encoder": asdict(config),
         "channels": channels,
         "image_size": image_size,
         "dual": dual,
+        "classes": classes,
     }
-    encoder = ContrastiveEncoder(backbone, head, mean, std, features=features, dim=dim, architecture=architecture)
+    encoder = ContrastiveEncoder(
+        backbone, head, mean, std, features=features, dim=dim, classifier=classifier, architecture=architecture
+    )
     if dual:
         try:
             norms.convert(encoder, config.adv_momentum)
@@ -93,10 +113,15 @@ def rebuild(architecture: dict[str, Any]) -> ContrastiveEncoder:
         channels=architecture["channels"],
         image_size=architecture["image_size"],
         dual=architecture["dual"],
+        classes=architecture.get("classes"),  # not said by files written before there were classifiers
     )
 
 
 def _backbone(name: str, channels: int, image_size: int) -> nn.Module:
     if name == "resnet20":
         return ResNet20(channels)
+    if name.startswith("wrn-"):
+        return WideResNet(*depth_and_width(name), channels)
+    if name in WIDTHS:
+        return CNN(name, channels, image_size)
     return cifar_resnet(name, channels) if name in LAYERS else bridge(name, channels, image_size)

@@ -1,4 +1,4 @@
-"""An encoder: normalisation, backbone, head. Pixels in, representation h and embedding z out."""
+"""An encoder: normalisation, backbone, head, classifier. Pixels in; representation h, embedding z, class scores out."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from sparring.norms import has_domains, use_domain
-from sparring.types import Domain
+from sparring.types import Domain, Outputs
 
 
 class Normalize(nn.Module):
@@ -44,10 +44,14 @@ class ContrastiveEncoder(nn.Module):
     then see V B images) and come back as [V, B, D]. `domain` chooses the batch norm; "adv" needs `norms.convert` first.
     z is computed in float32 at least, under autocast too.
 
+    `encoder.outputs(x, domain) -> (h, z, logits)`, all three from one forward, logits = classifier(h): for supervised
+    methods, whose classes are learned from the representation and not from the embedding.
+
     `features` is the width of h, `dim` that of z: what `backbone` and `head` return. `architecture` is the plain dict
     from which `rebuild` makes this encoder again (empty for hand-made ones); its "dual" says what the encoder is now.
 
-    Raises ValueError for images of another number of channels (they would be broadcast), and for integer pixels.
+    Raises ValueError for images of another number of channels (they would be broadcast), for integer pixels, and when
+    an encoder without a classifier is asked for `outputs`.
     """
 
     def __init__(
@@ -59,12 +63,14 @@ class ContrastiveEncoder(nn.Module):
         *,
         features: int,
         dim: int,
+        classifier: nn.Module | None = None,
         architecture: dict[str, Any] | None = None,
     ):
         super().__init__()
         self.normalize = Normalize(mean, std)
         self.backbone = backbone
         self.head = head
+        self.classifier = classifier
         self.features = features
         self.dim = dim
         self._architecture = dict(architecture or {})
@@ -76,6 +82,13 @@ class ContrastiveEncoder(nn.Module):
         return self._std
 
     @property
+    def classes(self) -> int | None:
+        """How many classes the classifier's last linear layer tells apart; None without one."""
+        layers = [] if self.classifier is None else self.classifier.modules()
+        widths = [layer.out_features for layer in layers if isinstance(layer, nn.Linear)]
+        return widths[-1] if widths else None
+
+    @property
     def architecture(self) -> dict[str, Any]:
         """What `rebuild` needs; empty for a hand-made encoder."""
         return self._architecture and {**self._architecture, "dual": has_domains(self)}
@@ -84,13 +97,24 @@ class ContrastiveEncoder(nn.Module):
         """Embeddings z, of unit length."""
         with use_domain(self, domain):
             z = self.head(self._backbone_features(x))
-        z = z.float() if z.dtype in (torch.bfloat16, torch.float16) else z
-        return F.normalize(z, dim=-1).unflatten(0, x.shape[:-3])
+        return F.normalize(_exact(z), dim=-1).unflatten(0, x.shape[:-3])
 
     def represent(self, x: Float[Tensor, "*B C H W"], domain: Domain = "clean") -> Float[Tensor, "*B D"]:
         """Representations h, before the head."""
         with use_domain(self, domain):
             return self._backbone_features(x).unflatten(0, x.shape[:-3])
+
+    def outputs(self, x: Float[Tensor, "*B C H W"], domain: Domain = "clean") -> Outputs:
+        """Representations h, embeddings z and class scores [.., B, K], the latter two in float32 at least."""
+        if self.classifier is None:
+            raise ValueError(
+                "this encoder has no classifier, so it gives no class scores; build it with `classes` (build_encoder) or "
+                "`classifier` (ContrastiveEncoder)"
+            )
+        with use_domain(self, domain):
+            h = self._backbone_features(x)
+            z, logits = _exact(self.head(h)), _exact(self.classifier(h))
+        return Outputs(*(part.unflatten(0, x.shape[:-3]) for part in (h, F.normalize(z, dim=-1), logits)))
 
     def _backbone_features(self, x: Tensor) -> Tensor:
         channels = len(self._std)
@@ -101,3 +125,7 @@ class ContrastiveEncoder(nn.Module):
         if not x.is_floating_point():
             raise ValueError(f"x is {x.dtype}; this encoder takes float pixels in [0, 1] (divide uint8 by 255)")
         return self.backbone(self.normalize(x.flatten(0, -4)))
+
+
+def _exact(x: Tensor) -> Tensor:
+    return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x

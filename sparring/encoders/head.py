@@ -1,7 +1,9 @@
 """What stands between the representation h and the embedding z; it is dropped when the encoder is used.
 
-Code: chihhuiho/CLAE, Plain/models/resnet_cifar.py (linear) and SimCLR/modules/simclr_BN.py (mlp), biases included. The
-division by the length is the encoder's. Differs from: nothing.
+Paper: ASCL, supplement, section 8.1: identity (none), p1 (linear, dim 128) and p2 (200 hidden units, dim 128, no bias).
+Code:  chihhuiho/CLAE, Plain/models/resnet_cifar.py (linear) and SimCLR/modules/simclr_BN.py (mlp), biases included.
+The division by the length is the encoder's.
+Differs from: ASCL writes p1 as a matrix alone; `linear` has the bias of CLAE and of tuananhbui89/ASCL's own p1.
 """
 
 from __future__ import annotations
@@ -13,16 +15,18 @@ from torch import nn
 HEADS = {
     "linear": "h -> dim (Plain, UEL)",
     "mlp": "h -> hidden -> ReLU -> dim (SimCLR, SupCon)",
+    "p2": "h -> 200 -> ReLU -> dim, no biases (ASCL's p2; its p1 is linear)",
     "none": "z is h, normalised",
 }
+P2_HIDDEN = 200
 
 
 def build_head(
-    name: Literal["linear", "mlp", "none"], features: int, dim: int, hidden: int | None = None
+    name: Literal["linear", "mlp", "p2", "none"], features: int, dim: int, hidden: int | None = None
 ) -> tuple[nn.Module, int]:
     """The head over `features` inputs, and the width of z.
 
-    `hidden` (mlp only) defaults to the width of h. With "none", z is as wide as h and `dim` is not used.
+    `hidden` defaults to the width of h (mlp) or to 200 (p2). With "none", z is as wide as h and `dim` is not used.
     Raises ValueError for an unknown name and widths below 1.
     """
     if name not in HEADS:
@@ -33,5 +37,10 @@ def build_head(
         raise ValueError(f"encoder.dim is {dim} and encoder.hidden {hidden}; both must be at least 1")
     if name == "linear":
         return nn.Linear(features, dim), dim
+    if name == "p2":
+        hidden = hidden or P2_HIDDEN
+        return nn.Sequential(
+            nn.Linear(features, hidden, bias=False), nn.ReLU(inplace=True), nn.Linear(hidden, dim, bias=False)
+        ), dim
     hidden = hidden or features
     return nn.Sequential(nn.Linear(features, hidden), nn.ReLU(inplace=True), nn.Linear(hidden, dim)), dim

@@ -145,15 +145,22 @@ def _some(problem: str, keys: list[str]) -> str:
 
 
 def _advice(own: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> str:
-    """What to do if only one of the two has a second batch norm."""
+    """What to do if only one of the two has a second batch norm, or a classifier."""
 
     def dual(keys: Mapping[str, Tensor]) -> bool:
         return any(".adv." in key and key.replace(".adv.", ".clean.") in keys for key in keys)
+
+    def classifies(keys: Mapping[str, Tensor]) -> bool:
+        return any(key.startswith("classifier.") for key in keys)
 
     if dual(tensors) and not dual(own):
         return "the file has two batch norms (clean and adv), the encoder one: norms.extract makes one of two"
     if dual(own) and not dual(tensors):
         return "the encoder has two batch norms (clean and adv), the file one: load it before norms.convert"
+    if classifies(tensors) and not classifies(own):
+        return "the file has a classifier, the encoder none: build it with the file's number of classes"
+    if classifies(own) and not classifies(tensors):
+        return "the encoder has a classifier, the file none: build it without classes"
     return ""
 
 
@@ -163,7 +170,8 @@ def _words(architecture: Mapping[str, Any]) -> str:
         return "not described"
     hidden = f"-{encoder['hidden']}" if encoder.get("hidden") else ""
     norm = "two batch norms" if architecture.get("dual") else "one batch norm"
+    classes = f", {architecture['classes']} classes" if architecture.get("classes") else ""
     return (
         f"{encoder.get('name')} for {architecture.get('channels')} channels with head "
-        f"{encoder.get('head')}{hidden}-{encoder.get('dim')} and {norm}"
+        f"{encoder.get('head')}{hidden}-{encoder.get('dim')}{classes} and {norm}"
     )

@@ -12,7 +12,7 @@ class Settings:
 
     views: str
     """Augmentation pipeline, a name in `sparring.data`."""
-    head: Literal["linear", "mlp", "none"]
+    head: Literal["linear", "mlp", "p2", "none"]
     dim: int
     optimizer: Literal["sgd", "adam", "lars"]
     lr: float

@@ -64,7 +64,7 @@ def _attack(config: RunConfig) -> None:
 def _encoder(config: RunConfig) -> None:
     encoder = config.encoder
     check_name(str(encoder.name))
-    choose("encoder.head", str(encoder.head), ("linear", "mlp", "none"))
+    choose("encoder.head", str(encoder.head), ("linear", "mlp", "p2", "none"))
     if encoder.head != "none":
         at_least("encoder.dim", encoder.dim, 2)
     mean, std = encoder.mean or [], encoder.std or []

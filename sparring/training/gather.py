@@ -14,7 +14,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from sparring.types import Domain, Encoder
+from sparring.types import Classifying, Domain, Encoder, Outputs
 
 
 def processes() -> int:
@@ -53,3 +53,12 @@ class Gathered:
     def represent(self, x: Tensor, domain: Domain = "clean") -> Tensor:
         """Representations h of all processes' images, [.., processes * B, D]."""
         return gather_rows(self.encoder.represent(x, domain=domain), dim=-2)
+
+    def outputs(self, x: Tensor, domain: Domain = "clean") -> Outputs:
+        """h, z and class scores of all processes' images; each process classifies its own ones only.
+
+        Raises TypeError for an encoder that gives no class scores.
+        """
+        if not isinstance(self.encoder, Classifying):
+            raise TypeError(f"{type(self.encoder).__name__} has no `outputs`, so it gives no class scores")
+        return Outputs(*(gather_rows(part, dim=-2) for part in self.encoder.outputs(x, domain=domain)))

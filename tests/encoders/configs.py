@@ -9,5 +9,8 @@ def config(name="resnet20", channels=3, **changes) -> EncoderConfig:
     return EncoderConfig(name=name, **given)
 
 
-def encoder(name="resnet20", channels=3, image_size=8, dual=False, **changes) -> ContrastiveEncoder:
-    return build_encoder(config(name, channels, **changes), channels=channels, image_size=image_size, dual=dual)
+def encoder(
+    name="resnet20", channels=3, image_size=8, dual=False, classes: int | None = None, **changes
+) -> ContrastiveEncoder:
+    settings = config(name, channels, **changes)
+    return build_encoder(settings, channels=channels, image_size=image_size, dual=dual, classes=classes)

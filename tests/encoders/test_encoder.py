@@ -10,6 +10,7 @@ from torch import nn
 
 from sparring import norms
 from sparring.encoders import ContrastiveEncoder, Normalize, build_head
+from sparring.types import Classifying
 from tests.encoders.configs import encoder
 
 
@@ -23,7 +24,7 @@ def hand_made(**changes):
     return ContrastiveEncoder(trunk(), head, [0.1, 0.2, 0.3], [0.5, 0.25, 0.2], **({"features": 4, "dim": 5} | changes))
 
 
-@pytest.mark.parametrize("head", ["linear", "mlp", "none"])
+@pytest.mark.parametrize("head", ["linear", "mlp", "p2", "none"])
 def test_z_is_the_heads_output_of_unit_length_and_h_the_backbones(head):
     net = encoder(head=head).eval()
     x = torch.rand(3, 3, 8, 8)
@@ -43,10 +44,57 @@ def test_heads_are_the_papers():
     mlp = [("Linear", 512, 512), ("ReLU", 0, 0), ("Linear", 512, 64)]
     assert layers(build_head("mlp", 512, 64)[0])[1:] == mlp
     assert layers(build_head("mlp", 512, 64, 100)[0])[1:] == [("Linear", 512, 100), mlp[1], ("Linear", 100, 64)]
+    p2 = build_head("p2", 512, 128)[0]
+    assert layers(p2)[1:] == [("Linear", 512, 200), ("ReLU", 0, 0), ("Linear", 200, 128)]
+    assert list(p2.state_dict()) == ["0.weight", "2.weight"]  # no biases: 002, supplement, section 8.1
+    assert layers(build_head("p2", 512, 64, 100)[0])[1:] == [("Linear", 512, 100), mlp[1], ("Linear", 100, 64)]
     assert build_head("none", 512, 64)[1] == 512
-    for dim, hidden in ((0, None), (8, 0)):
-        with pytest.raises(ValueError, match=f"encoder.dim is {dim} and encoder.hidden {hidden}"):
-            build_head("mlp", 512, dim, hidden)
+    for name in ("mlp", "p2"):
+        for dim, hidden in ((0, None), (8, 0)):
+            with pytest.raises(ValueError, match=f"encoder.dim is {dim} and encoder.hidden {hidden}"):
+                build_head(name, 512, dim, hidden)
+
+
+@pytest.mark.parametrize("shape", [(4,), (2, 3)], ids=["images", "views"])
+@pytest.mark.parametrize("head", ["linear", "none"])
+def test_outputs_are_h_z_and_the_class_scores_of_h_from_one_forward(head, shape):
+    net = encoder(head=head, dual=True, classes=3).train()
+    with torch.no_grad():
+        for name, parameter in net.named_parameters():
+            if ".adv.bias" in name:
+                parameter.add_(0.5)
+    x = torch.rand(*shape, 3, 8, 8)
+    seen = []
+    net.backbone.register_forward_hook(lambda *_: seen.append(1))
+    for domain in ("clean", "adv"):
+        out = net.outputs(x, domain)
+        assert len(seen) == 1
+        h = net.represent(x, domain)
+        assert torch.equal(out.h, h)
+        assert torch.equal(out.z, net(x, domain))
+        assert torch.equal(out.logits, net.classifier(h))
+        assert out.logits.shape == (*shape, 3)
+        seen.clear()
+    assert not torch.allclose(net.outputs(x, "adv").logits, net.outputs(x).logits)
+    assert isinstance(net, Classifying)
+
+
+def test_gradients_of_class_scores_reach_backbone_and_classifier_and_not_the_head():
+    net = encoder(classes=3, head="linear")
+    F.cross_entropy(net.outputs(torch.rand(4, 3, 8, 8)).logits, torch.tensor([0, 1, 2, 0])).backward()
+    for name, parameter in net.named_parameters():
+        assert (parameter.grad is not None and parameter.grad.abs().sum() > 0) == (not name.startswith("head.")), name
+
+
+def test_without_a_classifier_there_are_no_class_scores():
+    net = hand_made()
+    assert net.classes is None
+    with pytest.raises(ValueError, match="this encoder has no classifier, so it gives no class scores; build it with"):
+        net.outputs(torch.rand(2, 3, 6, 6))
+    classifier = nn.Sequential(nn.Linear(4, 9), nn.ReLU(), nn.Linear(9, 3), nn.Dropout(0.1))
+    net = hand_made(classifier=classifier)
+    assert net.classes == 3
+    assert net.outputs(torch.rand(2, 3, 6, 6)).logits.shape == (2, 3)
 
 
 def test_normalisation_is_per_channel_and_outside_of_the_state_dict():
@@ -125,11 +173,14 @@ def test_integer_pixels():
 
 
 def test_bf16_autocast_gives_float32_embeddings_near_the_exact_ones():
-    net = encoder("resnet20", dual=True).eval()
+    net = encoder("resnet20", dual=True, classes=3).eval()
     x = torch.rand(4, 3, 8, 8)
     with torch.autocast("cpu", torch.bfloat16):
         z = net(x, domain="adv")
-    assert z.dtype == torch.float32
+        _, also_z, logits = net.outputs(x, domain="adv")
+    assert z.dtype == also_z.dtype == logits.dtype == torch.float32
+    assert torch.equal(also_z, z)
+    torch.testing.assert_close(logits, net.outputs(x, domain="adv").logits, rtol=0.05, atol=0.05)
     torch.testing.assert_close(z.norm(dim=1), torch.ones(4))
     assert (z * net(x, domain="adv")).sum(dim=1).min() > 0.98
 

@@ -65,6 +65,43 @@ def test_a_bridged_and_an_extracted_encoder_are_rebuilt(tmp_path, trained):
         assert same(state(load_encoder(tmp_path / "w")), state(net))
 
 
+def test_a_classifier_is_saved_and_rebuilt(tmp_path):
+    net = encoder(dual=True, classes=5, head="p2")
+    save_weights(net, tmp_path / "w")
+    again = load_encoder(tmp_path / "w")
+    assert again.classes == 5
+    assert same(state(again), state(net))
+    x = torch.rand(2, 3, 8, 8)
+    assert torch.equal(again.eval().outputs(x).logits, net.eval().outputs(x).logits)
+
+
+def test_files_of_before_there_were_classifiers_are_rebuilt_without_one(tmp_path, trained):
+    architecture = {key: value for key, value in trained.architecture.items() if key != "classes"}
+    save_file(state(trained), tmp_path / "old", metadata={"architecture": json.dumps(architecture)})
+    net = load_encoder(tmp_path / "old")
+    assert net.classes is None
+    assert same(state(net), state(trained))
+    load_weights(trained, tmp_path / "old")
+
+
+def test_a_classifier_on_one_side_only_is_explained(tmp_path):
+    with_one, without = encoder(classes=5), encoder()
+    save_weights(with_one, tmp_path / "with")
+    save_weights(without, tmp_path / "without")
+    before = state(without)
+    with pytest.raises(
+        ValueError, match=r"the encoder lacks classifier.weight.*file has a classifier, the encoder none"
+    ):
+        load_weights(without, tmp_path / "with")
+    assert same(state(without), before)
+    with pytest.raises(ValueError, match=r"file lacks classifier.weight.*the encoder has a classifier, the file none"):
+        load_weights(with_one, tmp_path / "without")
+    with pytest.raises(
+        ValueError, match=r"classifier.weight is \[5, 64\].*head mlp-8, 5 classes and .*mlp-8, 3 classes"
+    ):
+        load_weights(encoder(classes=3), tmp_path / "with")
+
+
 def test_shared_norms_and_channels_last(tmp_path):
     torch.manual_seed(0)
     norm = nn.BatchNorm2d(3)
