@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from scipy import ndimage
 from scipy.stats import chisquare, ks_2samp
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import InterpolationMode
@@ -9,10 +10,12 @@ from torchvision.transforms.v2 import functional as F
 
 from sparring.data.augment import (
     ColorJitter,
+    RandomCrop,
     RandomGrayscale,
     RandomHorizontalFlip,
     RandomResizedCrop,
     RandomRotation,
+    RandomShift,
     Resize,
 )
 from sparring.data.color import adjust_brightness, adjust_contrast, adjust_hue, adjust_saturation, gray
@@ -153,6 +156,48 @@ class TestColorJitter:
         jitter = ColorJitter(contrast=0.5)
         _, factors, _ = drawn = jitter.draw(len(images), (12, 12), generator())
         assert torch.equal(jitter.apply(images, *drawn), adjust_contrast(images, factors[:, 1]))
+
+
+class TestCropAndShift:
+    def test_windows_equal_torchvisions_crop_of_the_padded_image(self):
+        x = torch.rand(30, 3, 9, 7, generator=generator())
+        crop = RandomCrop(2)
+        (corner,) = crop.draw(30, (9, 7), generator())
+        corner[0], corner[1], corner[2] = torch.tensor([0, 0]), torch.tensor([4, 4]), torch.tensor([2, 2])
+        expected = [F.crop(F.pad(i, [2, 2, 2, 2]), *c, 9, 7) for i, c in zip(x, corner.tolist(), strict=True)]
+        made = crop.apply(x, corner)
+        assert difference(made, expected) == 0
+        assert torch.equal(made[2], x[2])
+
+    def test_corners_are_distributed_as_torchvisions(self):
+        theirs = v2.RandomCrop(12, padding=4)
+        blank = torch.zeros(3, 12, 12)
+        drawn = [theirs.make_params([blank]) for _ in range(1000)]
+        (corner,) = RandomCrop(4).draw(1000, (12, 12), generator())
+        for axis, name in ((0, "top"), (1, "left")):
+            assert set(corner[:, axis].tolist()) == set(range(9))
+            assert same_distribution(corner[:, axis], torch.tensor([p[name] for p in drawn]))
+        assert chisquare(torch.unique(corner, dim=0, return_counts=True)[1].numpy()).pvalue > 1e-3
+
+    def test_a_shift_equals_scipys_with_edges_repeated(self):
+        x = torch.rand(20, 3, 13, 10, generator=generator())
+        shift = RandomShift(0.3)
+        (fractions,) = shift.draw(20, (13, 10), generator())
+        fractions[0], fractions[1] = torch.tensor([0.0, 0.0]), torch.tensor([1 / 13, -2 / 10])  # whole pixels
+        expected = [
+            torch.from_numpy(ndimage.shift(i.numpy(), (0, down * 13, right * 10), order=1, mode="nearest"))
+            for i, (down, right) in zip(x, fractions.tolist(), strict=True)
+        ]
+        made = shift.apply(x, fractions)
+        assert difference(made, expected) <= 5e-6
+        assert torch.allclose(made[0], x[0], atol=1e-6)
+        assert torch.allclose(made[1, :, 1:, :-2], x[1, :, :-1, 2:], atol=1e-5)
+
+    def test_shifts_are_uniform_in_both_directions(self):
+        (fractions,) = RandomShift(0.1).draw(2000, (4, 9), generator())
+        for axis in (0, 1):
+            assert same_distribution(fractions[:, axis], torch.rand(2000) * 0.2 - 0.1)
+        assert abs(torch.corrcoef(fractions.T)[0, 1].item()) < 0.08
 
 
 class TestFlipAndGrayscale:

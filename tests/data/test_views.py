@@ -37,6 +37,10 @@ def flip(image, chosen):
     return F.horizontal_flip(image) if chosen else image
 
 
+def padded_crop(image, corner):
+    return F.crop(F.pad(image, [4, 4, 4, 4]), *corner.tolist(), 16, 16)
+
+
 @pytest.mark.parametrize(
     ("name", "order"),
     [
@@ -56,6 +60,26 @@ def test_the_published_pipelines_equal_torchvision_step_by_step(images, name, or
         expected.append(image)
     ours = made(images, torch.Generator().manual_seed(7))
     assert torch.allclose(ours, torch.stack(expected).unflatten(0, (2, 12)), atol=5e-6)
+
+
+def test_the_crop_of_classifiers_equals_torchvision_step_by_step(images):
+    made, generator = pipeline("crop-flip", 16), torch.Generator().manual_seed(7)
+    _, (corners,), (flipped,) = (operation.draw(12, (16, 16), generator) for operation in made.operations)
+    expected = [flip(padded_crop(image / 255, corners[i]), flipped[i]) for i, image in enumerate(images)]
+    assert torch.equal(made(images, torch.Generator().manual_seed(7)), torch.stack(expected)[None])
+    assert 0 < flipped.sum() < 12
+
+
+def test_the_shift_of_classifiers_is_a_tenth_of_the_image_and_flips_half():
+    made, ramp = pipeline("shift-flip", 20), torch.arange(20.0) / 20
+    image = torch.stack([ramp.expand(20, 20), ramp[:, None].expand(20, 20)])[None].expand(400, -1, -1, -1)
+    shown = made(image, torch.Generator().manual_seed(7))[0]
+    rightwards = (shown[:, 0, 10, 11] - shown[:, 0, 10, 10]).sign()
+    assert (rightwards > 0).float().mean().item() == pytest.approx(0.5, abs=0.08)
+    centre = shown[:, :, 10, 9:11].mean(dim=2) - torch.tensor([ramp[9:11].mean(), ramp[10]])
+    for axis in (0, 1):  # a ramp of 1/20 a pixel: a tenth of 20 pixels is a change by 0.1
+        assert centre[:, axis].abs().max().item() == pytest.approx(0.1, abs=2e-3)
+        assert centre[:, axis].std().item() == pytest.approx(0.1 / 3**0.5, rel=0.1)
 
 
 def test_the_published_strengths():
@@ -80,9 +104,11 @@ def test_digits_are_never_mirrored():
 @pytest.mark.parametrize("name", pipeline_names())
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("size", [8, 16, 24])
-def test_two_views_in_the_unit_interval(images, name, channels, size):
+def test_views_in_the_unit_interval(images, name, channels, size):
     made = views(name, images[:, :channels], size)
-    assert made.shape == (2, 12, channels, size, size)
+    count = 1 if name in ("crop-flip", "shift-flip") else 2
+    assert pipeline(name, size).views == count
+    assert made.shape == (count, 12, channels, size, size)
     assert made.dtype == torch.float32
     assert made.min() >= 0
     assert made.max() <= 1
@@ -92,7 +118,8 @@ def test_two_views_in_the_unit_interval(images, name, channels, size):
 def test_every_image_and_view_has_parameters_of_its_own(images, name):
     same = images[:1].expand(12, -1, -1, -1)
     made = views(name, same).flatten(0, 1).flatten(1)
-    assert len(torch.unique(made, dim=0)) == 24
+    # of the 162 views that a crop and a flip can give, chance draws some twice
+    assert len(torch.unique(made, dim=0)) >= (10 if name == "crop-flip" else 12 * pipeline(name, 16).views)
 
 
 def test_none_gives_the_image_twice(images):
@@ -108,7 +135,7 @@ def test_float_and_uint8_images_give_the_same_views(images, name):
     assert torch.equal(floats, images / 255)
 
 
-@pytest.mark.parametrize("name", ["simclr", "uel", "digits"])
+@pytest.mark.parametrize("name", ["simclr", "uel", "digits", "crop-flip", "shift-flip"])
 def test_views_are_a_function_of_seed_epoch_and_step(images, name):
     before = torch.get_rng_state()
     made = views(name, images)
@@ -121,13 +148,13 @@ def test_views_are_a_function_of_seed_epoch_and_step(images, name):
     assert torch.equal(before, torch.get_rng_state())
 
 
-@pytest.mark.parametrize("name", ["simclr", "uel", "digits"])
+@pytest.mark.parametrize("name", ["simclr", "uel", "digits", "crop-flip", "shift-flip"])
 def test_processes_together_see_the_views_of_one(images, name):
     parts = [views(name, images[4 * rank : 4 * rank + 4], rank=rank, world_size=3) for rank in range(3)]
     assert torch.equal(torch.cat(parts, dim=1), views(name, images))
 
 
-@pytest.mark.parametrize("name", ["simclr", "uel", "digits"])
+@pytest.mark.parametrize("name", ["simclr", "uel", "digits", "crop-flip", "shift-flip"])
 def test_taking_images_in_parts_changes_nothing(images, name, monkeypatch):
     whole = views(name, images)
     monkeypatch.setattr("sparring.data.views.PART", 5)

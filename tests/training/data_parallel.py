@@ -10,14 +10,38 @@ from torch.nn import functional as F
 
 from sparring import norms
 from sparring.attacks import FGSM, PGD, Linf
+from sparring.losses import info_nce
 from sparring.methods import CLAE, UEL, Plain, SimCLR, SupCon
+from sparring.pairs import same_label
 from sparring.training import Gathered
 from sparring.training.gather import gather_rows
-from sparring.types import Batch
+from sparring.types import Batch, Outputs
 
 PROCESSES = 2
 IMAGES = 6
 FGSM_ATTACK = FGSM(Linf(0.03, space="normalized", clip=False))
+SUPERVISED_ATTACK = PGD(Linf(0.03), steps=2, step_size=0.02, random_start=False)
+
+
+def supervised(encoder, batch):
+    """Cross-entropy of clean and attacked images, a KL divergence of their class scores, SupCon on h and on z."""
+    x = batch.views[0]
+    x_adv = SUPERVISED_ATTACK(
+        lambda at: F.cross_entropy(encoder.outputs(at, "adv").logits, batch.labels, reduction="sum"), x, std=encoder.std
+    )
+    clean, adv = encoder.outputs(x), encoder.outputs(x_adv, domain="adv")
+    pairs = same_label(batch.rows(torch.cat([clean.z, adv.z]), views=2, logits=torch.cat([clean.logits, adv.logits])))
+    log_p, log_q = clean.logits.log_softmax(1), adv.logits.log_softmax(1)
+    h, z = torch.cat([clean.h, adv.h]), torch.cat([clean.z, adv.z])
+    return {
+        "clean": F.cross_entropy(clean.logits, batch.labels),
+        "adversarial": F.cross_entropy(adv.logits, batch.labels),
+        "smooth": F.kl_div(log_q, log_p, reduction="batchmean", log_target=True),
+        "contrast h": info_nce(h, h, pairs, 0.2),
+        "contrast z": info_nce(z, z, pairs, 0.2),
+    }
+
+
 METHODS = {
     "plain": Plain(),
     "uel": UEL(),
@@ -27,6 +51,7 @@ METHODS = {
     "clae over uel": CLAE(base=UEL(), attack=FGSM_ATTACK),
     "clae over simclr": CLAE(base=SimCLR(), attack=FGSM_ATTACK),
     "clae over simclr, PGD": CLAE(base=SimCLR(), attack=PGD(Linf(0.03), steps=3, step_size=0.01, random_start=False)),
+    "cross-entropy and supervised contrast": supervised,
 }
 
 
@@ -48,17 +73,18 @@ class SynchronisedBatchNorm2d(nn.BatchNorm2d):
 
 
 class Network(nn.Module):
-    """conv-BN-ReLU twice, linear, unit length; both domains."""
+    """conv-BN-ReLU twice, linear, unit length; both domains; class scores if asked."""
 
     std = (0.2, 0.25, 0.3)
 
-    def __init__(self):
+    def __init__(self, classes=None):
         super().__init__()
         torch.manual_seed(3)
         layers = [nn.Conv2d(3, 5, 3, padding=1), SynchronisedBatchNorm2d(5), nn.ReLU()]
         layers += [nn.Conv2d(5, 6, 3, padding=1), SynchronisedBatchNorm2d(6), nn.ReLU()]
         self.trunk = norms.convert(nn.Sequential(*layers, nn.AdaptiveAvgPool2d(2), nn.Flatten()))
         self.head = nn.Linear(24, 8)
+        self.classifier = None if classes is None else nn.Linear(24, classes)
 
     def represent(self, x, domain="clean"):
         with norms.use_domain(self.trunk, domain):
@@ -66,6 +92,10 @@ class Network(nn.Module):
 
     def forward(self, x, domain="clean"):
         return F.normalize(self.head(self.represent(x, domain)), dim=-1)
+
+    def outputs(self, x, domain="clean"):
+        h = self.represent(x, domain)
+        return Outputs(h, F.normalize(self.head(h), dim=-1), self.classifier(h))
 
 
 class Step(nn.Module):
@@ -82,17 +112,18 @@ class Step(nn.Module):
         return torch.stack(list(terms.values())).sum() * world
 
 
-def step(method, rank, world):
-    """Loss, gradients and running statistics of one step on this process's part of the batch."""
-    network = Network().double().train()
+def step(method, rank, world, images=IMAGES):
+    """Loss, gradients and running statistics of one step on this process's part of the batch's first `images`."""
+    network = Network(classes=3 if method is supervised else None).double().train()
     # Two clean domains would leave parameters of the other one without a gradient, which DDP must be told.
+    both = method is supervised or isinstance(method, CLAE)
     module = Step(network, method)
     if world > 1:
-        module = nn.parallel.DistributedDataParallel(module, find_unused_parameters=not isinstance(method, CLAE))
+        module = nn.parallel.DistributedDataParallel(module, find_unused_parameters=not both)
     generator = torch.Generator().manual_seed(5)
     views = torch.rand(2, IMAGES, 3, 8, 8, generator=generator, dtype=torch.float64)
     labels = torch.arange(IMAGES) % 3
-    own = slice(rank * IMAGES // world, (rank + 1) * IMAGES // world)
+    own = slice(rank * images // world, (rank + 1) * images // world)
     loss = module(views[:, own], labels[own])
     loss.backward()
     values = {"loss": loss.detach() / world}

@@ -6,6 +6,8 @@ import pytest
 import torch
 import torch.multiprocessing
 
+from sparring.training import Gathered
+from tests.methods.networks import SmallEncoder
 from tests.training import data_parallel
 
 
@@ -42,3 +44,25 @@ def test_without_the_factor_of_processes_the_gradient_would_be_half(two_processe
     alone = data_parallel.step(data_parallel.METHODS["simclr"], 0, 1)["gradient head.weight"]
     together = two_processes["simclr"]["gradient head.weight"]
     assert not torch.allclose(alone, together / data_parallel.PROCESSES, rtol=1e-3)
+
+
+def test_the_supervised_step_has_gradients_for_backbone_head_and_classifier(two_processes):
+    values = two_processes["cross-entropy and supervised contrast"]
+    for name in ("trunk.0.weight", "head.weight", "classifier.weight", "classifier.bias"):
+        assert values[f"gradient {name}"].abs().max() > 1e-4, name
+
+
+def test_with_the_classes_of_one_half_alone_the_gradient_would_differ(two_processes):
+    """The check can fail: cross-entropy and positives of a process's own images alone are another loss."""
+    half = data_parallel.step(data_parallel.supervised, 0, 1, images=data_parallel.IMAGES // 2)
+    together = two_processes["cross-entropy and supervised contrast"]
+    for name in ("gradient classifier.weight", "gradient head.weight"):
+        assert not torch.allclose(half[name], together[name], rtol=1e-2)
+
+
+def test_one_process_gathers_nothing_and_an_encoder_without_class_scores_says_so():
+    network, x = data_parallel.Network(classes=4), torch.rand(3, 3, 8, 8)
+    for ours, theirs in zip(Gathered(network).outputs(x, "adv"), network.outputs(x, "adv"), strict=True):
+        assert torch.equal(ours, theirs)
+    with pytest.raises(TypeError, match="SmallEncoder has no `outputs`, so it gives no class scores"):
+        Gathered(SmallEncoder()).outputs(x)
