@@ -65,12 +65,12 @@ def test_every_member_equals_pyautoattack_when_alone_and_in_another_order():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("threat", [Linf(2 / 255), L2(0.15), L1(2.0)], ids=str)
+@pytest.mark.parametrize("threat", [Linf(3 / 255), L2(0.6), L1(6.0)], ids=str)
 def test_equals_pyautoattack_on_200_images_of_32_pixels(threat):
     model = cnn(10, size=32)
     x = pictures(200, size=32)
     y = labelled(model, x)
-    budget = {"iterations": 20, "queries": 200, "batch_size": 64}
+    budget = {"iterations": 6, "queries": 60, "batch_size": 64}
     result = AutoAttack(threat, **budget).run(model, x, y)
     assert torch.equal(result.x_adv, plain(model, threat, x, y, **budget))
     assert 20 < result.robust.sum() < 180
@@ -276,6 +276,14 @@ def test_a_model_that_normalises_in_place_is_given_copies():
     y = labelled(model, x)
     in_place = SMALL(lambda images: model(images.mul_(0.5)), x, y)
     assert torch.equal(in_place, SMALL(lambda images: model(images * 0.5), x, y))
+
+
+def test_a_model_that_returns_what_it_stores_keeps_it():
+    """Square writes into the logits that it is given."""
+    x, stored = pictures(3), torch.tensor([[0.3, 0.2]]).repeat(3, 1)
+    attack = AutoAttack(Linf(0.1), members=("square",), queries=3)
+    attack.run(lambda images: stored[: len(images)], x, torch.zeros(3, dtype=torch.int64))
+    assert stored.isfinite().all()
 
 
 def test_a_randomised_model_gets_the_same_verdict_every_time():

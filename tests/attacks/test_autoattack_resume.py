@@ -73,6 +73,21 @@ def test_images_of_other_precisions_are_kept_exactly(tmp_path, dtype):
     assert torch.equal(attack.run(model, x, y, state=tmp_path).x_adv, whole.x_adv)
 
 
+def test_a_randomised_model_continues_to_the_same_result_too(tmp_path):
+    model, x = cnn(), pictures(12)
+    y = labelled(model, x)
+
+    def jittered(images):
+        return model(images) + torch.randn(len(images), 4)
+
+    attack = AutoAttack(Linf(12 / 255), members=("apgd-ce", "square"), iterations=3, queries=5, batch_size=3)
+    whole = attack.run(jittered, x, y)
+    for _ in range(3):
+        with pytest.raises(Killed):
+            attack.run(jittered, x, y, state=tmp_path, progress=killed_after(1))
+    assert torch.equal(attack.run(jittered, x, y, state=tmp_path).x_adv, whole.x_adv)
+
+
 def test_a_finished_state_returns_without_attacking(tmp_path):
     model, x = cnn(), pictures(10)
     y = labelled(model, x)
