@@ -3,7 +3,7 @@
 from sparring.losses.adr import confidence, global_compactness, local_compactness, local_smoothness
 from sparring.losses.classification import trades, vat
 from sparring.losses.contrastive import Similarity, info_nce, instance_discrimination
-from sparring.losses.distances import distances
+from sparring.losses.distance import distances
 
 __all__ = [
     "Similarity",

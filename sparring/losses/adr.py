@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from sparring.losses.distances import distances
+from sparring.losses.distance import distances
 
 Representations = Float[Tensor, "B D"]
 Logits = Float[Tensor, "B K"]
@@ -65,7 +65,10 @@ def confidence(logits_adv: Logits) -> Float[Tensor, ""]:
 
     CF = -(1/B) sum_i sum_k p^a_ik log p^a_ik, with gradients through both factors. Differs from: nothing.
     """
-    _check("logits_adv", logits_adv, logits_adv)
+    if logits_adv.ndim != 2 or not logits_adv.numel():
+        raise ValueError(
+            f"logits_adv is {list(logits_adv.shape)}, but it must be [B, K] with at least one image and one class"
+        )
     log_p = _precise(logits_adv)[0].log_softmax(dim=1)
     return -(log_p.exp() * log_p).sum(dim=1).mean()
 

@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from sparring.losses.distances import distances
+from sparring.losses.distance import distances
 from sparring.types import Pairs
 
 Similarity = Literal["cosine", "l1", "l2", "linf"]

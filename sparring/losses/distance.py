@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -10,7 +11,11 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 Norm = Literal["l1", "l2", "linf"]
-ORDER: dict[str, float] = {"l1": 1.0, "l2": 2.0, "linf": float("inf")}
+NORMS: dict[str, Callable[[Tensor], Tensor]] = {
+    "l1": lambda difference: difference.abs().sum(dim=2),
+    "l2": lambda difference: torch.linalg.vector_norm(difference, dim=2),
+    "linf": lambda difference: difference.abs().amax(dim=2),
+}
 ELEMENTS = 2**22
 """Differences that exist at a time (16 MB of float32), unless one row has more."""
 
@@ -24,13 +29,12 @@ def distances(a: Float[Tensor, "N D"], b: Float[Tensor, "M D"], norm: Norm) -> F
     Where there is no gradient, a subgradient: zero at distance zero, and for linf the mean over the coordinates that tie
     for the largest difference.
     """
-    rows = max(1, ELEMENTS // b.numel())
+    rows = max(1, ELEMENTS // max(1, b.numel()))
     blocks = [
-        checkpoint(_distances, a[start : start + rows], b, ORDER[norm], use_reentrant=False, preserve_rng_state=False)
-        for start in range(0, len(a), rows)
+        checkpoint(_distances, block, b, norm, use_reentrant=False, preserve_rng_state=False) for block in a.split(rows)
     ]
     return torch.cat(blocks)
 
 
-def _distances(a: Tensor, b: Tensor, order: float) -> Tensor:
-    return torch.linalg.vector_norm(a[:, None] - b, order, dim=2)
+def _distances(a: Tensor, b: Tensor, norm: Norm) -> Tensor:
+    return NORMS[norm](a[:, None] - b)
