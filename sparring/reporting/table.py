@@ -51,7 +51,8 @@ def results_table(paths: Iterable[Path]) -> str:
         groups.setdefault(key, []).append(result)
     if not groups:
         raise ValueError("there are no result files to make a table of")
-    return "\n\n".join(_table(key, results) for key, results in groups.items()) + "\n"
+    tables = [(_attacks if "checks" in results[0] else _table)(key, results) for key, results in groups.items()]
+    return "\n\n".join(tables) + "\n"
 
 
 def hardware(environment: dict[str, Any]) -> str:
@@ -92,6 +93,43 @@ def _table(key: Key, results: list[dict[str, Any]]) -> str:
             ]
             lines.append(f"- {row}: " + "; ".join(words))
     return "\n".join(lines)
+
+
+def _attacks(key: Key, results: list[dict[str, Any]]) -> str:
+    """Robust evaluations, one model a row: accuracy under each attack, and what the trust checks said."""
+    experiment, data, budget, machine = key
+    measured = list(dict.fromkeys(name for result in results for name in result["results"]))
+    n = sorted({entry["n"] for result in results for entry in result["results"].values()})
+    if len(n) > 1:
+        raise ValueError(f"{experiment}: figures on {n} images cannot share a table")
+    words = list(
+        dict.fromkeys(
+            f"{name}: {entry['words']}"
+            for result in results
+            for name, entry in result["results"].items()
+            if "words" in entry
+        )
+    )
+    lines = [
+        f"**{experiment}** on `{data}`, budget {budget}, {machine}; accuracy in percent with its 95 % Wilson interval over "
+        f'n = {n[0]} test images, one training seed; "worst case" is right under every attack of the row.',
+        "",
+        "| model | " + " | ".join(measured) + " | corruptions, mean of 75 | trust checks that are not green |",
+        "|---|" + "---|" * (len(measured) + 2),
+    ]
+    for result in results:
+        figures = [result["results"].get(name) for name in measured]
+        cells = [
+            ""
+            if entry is None
+            else f"{100 * entry['accuracy']:.1f} [{', '.join(f'{100 * b:.1f}' for b in entry['interval'])}]"
+            for entry in figures
+        ]
+        corrupted = result.get("corruptions")
+        cells.append("" if corrupted is None else f"{100 * corrupted['mean_accuracy']:.1f}")
+        loud = [f"{c['colour']}: {name}" for name, c in result["checks"].items() if c["colour"] != "green"]
+        lines.append(f"| {result['row']} | {' | '.join(cells)} | {', '.join(loud) or 'none'} |")
+    return "\n".join([*lines, "", *[f"- {line}" for line in words]])
 
 
 def _accuracies(runs: dict[int, dict[str, Any]], name: str) -> dict[int, float]:
