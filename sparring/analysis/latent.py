@@ -45,13 +45,14 @@ def latent_map(
     *,
     metric: Literal["euclidean", "cosine"] = "euclidean",
     perplexity: float | int = 30.0,
-    seed: int = 0,
+    seed: int | None = None,
 ) -> LatentMap:
     """t-SNE of clean and adversarial representations in one map, with the normalised entropy of every prediction.
 
     The paper maps n = 1000 natural and m = 100 adversarial images: n and m need not agree. Both go through one t-SNE
-    (scikit-learn, started from the two first principal components), because positions of two runs cannot be compared.
-    The same input and `seed` give the same map on one machine; the global random state is left alone.
+    (scikit-learn), because positions of two runs cannot be compared. Without a `seed` it starts from the first two
+    principal components; a `seed` starts it at random points, so that several seeds show what is an accident of the
+    start. The same arguments give the same map on one machine; the global random state is left alone.
 
     Raises ValueError for shapes that do not fit, values that are not finite, a perplexity outside
     [1, number of points), an unknown metric, and points that all coincide.
@@ -80,7 +81,13 @@ def latent_map(
     entropy, entropy_adv = prediction_entropy(logits), prediction_entropy(logits_adv)
     from sklearn.manifold import TSNE
 
-    tsne = TSNE(2, metric=metric, perplexity=float(perplexity), init="pca", random_state=seed)
+    tsne = TSNE(
+        2,
+        metric=metric,
+        perplexity=float(perplexity),
+        init="pca" if seed is None else "random",
+        random_state=seed or 0,  # never None, which would draw from the global state
+    )
     position = tsne.fit_transform(points)
     return LatentMap(
         position=position[: len(features)],

@@ -24,7 +24,16 @@ def test_equals_scipy():
         assert (found.n, found.confidence) == (n, 0.9)
 
 
-def test_the_interval_of_the_ranks_is_wider_and_covers():
+def test_the_interval_of_the_ranks_is_that_of_bonett_and_wright():
+    found = correlation([1, 2, 3, 4, 5, 6, 7], [2, 1, 4, 3, 7, 5, 6])
+    assert found.spearman == pytest.approx(1 - 6 * 10 / (7 * 48))
+    half = 1.959964 * np.sqrt((1 + found.spearman**2 / 2) / 4)
+    assert np.arctanh(found.spearman_interval) == pytest.approx(
+        [np.arctanh(found.spearman) - half, np.arctanh(found.spearman) + half], rel=1e-6
+    )
+
+
+def test_the_interval_of_the_ranks_covers_as_often_as_it_says():
     random = np.random.default_rng(1)
     n, slope, covered = 12, 1.0, 0
     truth = 6 / np.pi * np.arcsin(slope / np.hypot(slope, 1) / 2)

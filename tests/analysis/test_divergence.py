@@ -116,6 +116,10 @@ def test_a_collapsed_representation_has_no_ratio(data):
     assert found.r_div != found.r_div
     assert found.r_div_clean != found.r_div_clean
     assert (found.intra, found.inter_adv) == pytest.approx((0, 0), abs=1e-12)
+    # 1e-7 rad apart: 5e-15 of cosine distance, of which rounding is a large part
+    angles = 1e-7 * torch.linspace(0, 1, 29, dtype=torch.float64)
+    nearly = torch.stack([angles.cos(), angles.sin()], dim=1)
+    assert divergence(nearly, nearly, labels).r_div != divergence(nearly, nearly, labels).r_div
 
 
 def test_a_row_of_zeros_is_at_distance_one(data):

@@ -45,6 +45,8 @@ def test_the_gap_at_equal_clean_accuracy():
     bent = gap(trade_off([0.6, 0.7, 0.8, 0.9], [0.5, 0.45, 0.3, 0.1]), other)
     assert (bent.mean, bent.low, bent.high) == pytest.approx((0.025, 0, 0.05))
     assert bent.clean == (0.6, 0.8)
+    # 0, 0.05, 0.05 at 0.6, 0.7, 0.8
+    assert gap(trade_off([0.6, 0.7, 0.8], [0.5, 0.45, 0.35]), other).mean == pytest.approx(0.0375)
     back = gap(other, trade_off([0.6, 0.7, 0.8, 0.9], [0.5, 0.45, 0.3, 0.1]))
     assert back.mean == pytest.approx(-bent.mean)
 
