@@ -27,7 +27,7 @@ class MethodConfig:
     temperature: float | None = None
     """Divides the cosine similarities of the loss."""
     pairs: str | None = None
-    """Pair selector: same_image or same_label."""
+    """Pair selector: same_image or same_label; with a classifier also hard, soft, leaked or leaked_official."""
     detach_keys: bool | None = None
     """uel: whether keys carry no gradient, as published."""
     preset: Literal["paper", "official"] = "paper"

@@ -3,12 +3,10 @@
 from sparring.losses.adr import confidence, global_compactness, local_compactness, local_smoothness
 from sparring.losses.classification import trades, vat
 from sparring.losses.contrastive import Similarity, info_nce, instance_discrimination
-from sparring.losses.distance import distances
 
 __all__ = [
     "Similarity",
     "confidence",
-    "distances",
     "global_compactness",
     "info_nce",
     "instance_discrimination",

@@ -56,8 +56,8 @@ def global_compactness(h: Representations, h_adv: Representations, labels: Int[T
     if labels.shape != h.shape[:1]:
         raise ValueError(f"labels is {list(labels.shape)} for {len(h)} images: one label an image is needed")
     h, h_adv = _precise(h.detach(), h_adv)
-    weight = torch.where(labels[:, None] == labels, 1.0, 1 - 1 / SCALE)
-    return (weight * distances(h_adv, h, "l1")).mean() / h.shape[1]
+    distance = distances(h_adv, h, "l1") / h.shape[1]
+    return distance.where(labels[:, None] == labels, (1 - 1 / SCALE) * distance).mean()
 
 
 def confidence(logits_adv: Logits) -> Float[Tensor, ""]:

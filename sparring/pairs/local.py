@@ -75,10 +75,10 @@ def leaked_official(rows: Rows) -> Pairs:
 
 
 def _select(rows: Rows, *, competes: Bool[Tensor, "N N"], attracts: Bool[Tensor, "N N"] | None = None) -> Pairs:
-    """Global selection, of which only some rows of other labels compete and only some of the anchor's label attract."""
+    """Global selection, of which only some rows compete and only some of the anchor's label attract (and so compete)."""
     everyone = same_label(rows)
     positive = everyone.positive if attracts is None else everyone.positive & attracts
-    return Pairs(positive=positive, contrast=positive | (everyone.contrast & ~everyone.positive & competes))
+    return Pairs(positive=positive, contrast=positive | (everyone.contrast & competes))
 
 
 def _known(rows: Rows, name: str) -> tuple[Int[Tensor, " N"], Int[Tensor, " N"]]:

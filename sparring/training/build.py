@@ -11,7 +11,7 @@ from typing import Any
 from sparring import methods
 from sparring.attacks import FFGSM, FGSM, L1, L2, PGD, RFGSM, Linf, RandomNoise
 from sparring.config import AttackConfig, RunConfig
-from sparring.pairs import same_image, same_label
+from sparring.pairs import hard, leaked, leaked_official, same_image, same_label, soft
 from sparring.types import Selector
 
 METHODS: dict[str, type] = {
@@ -22,7 +22,14 @@ METHODS: dict[str, type] = {
 """Every method by the name of its file."""
 BASES = [name for name, cls in METHODS.items() if hasattr(cls, "loss")]
 """Methods whose loss is a function of two views' embeddings, so that others can stand on them."""
-PAIRS: dict[str, Selector] = {"same_image": same_image, "same_label": same_label}
+PAIRS: dict[str, Selector] = {
+    "same_image": same_image,
+    "same_label": same_label,
+    "hard": hard,
+    "soft": soft,
+    "leaked": leaked,
+    "leaked_official": leaked_official,
+}
 ATTACKS: dict[str, type] = {"fgsm": FGSM, "rfgsm": RFGSM, "ffgsm": FFGSM, "pgd": PGD, "noise": RandomNoise}
 BASE = "simclr"
 """The base of a method that stands on one, if none is named."""

@@ -155,7 +155,7 @@ def check_images(config: RunConfig, train: ImageSet, needs_labels: bool) -> None
     if batch_size > images:
         raise ValueError(f"training.batch_size is {batch_size}, but {train.name} has only {images} training images")
     if needs_labels and train.labels is None:
-        whom = config.method.name if build_method(config).needs_labels else "method.pairs same_label"
+        whom = config.method.name if build_method(config).needs_labels else f"method.pairs {config.method.pairs}"
         raise ValueError(f"{whom} needs labels, but the training images of {train.name} have none")
     if train.labels is not None and k > images:
         raise ValueError(

@@ -64,7 +64,7 @@ def resolve(config: RunConfig) -> RunConfig:
 
 def needs_labels(config: RunConfig) -> bool:
     """Whether the method, or the pairs chosen for it, need class labels."""
-    return build_method(config).needs_labels or config.method.pairs == "same_label"
+    return build_method(config).needs_labels or config.method.pairs not in (None, "same_image")
 
 
 def _method(config: RunConfig) -> None:

@@ -109,7 +109,9 @@ class TestBadInput:
             unwrap(local_smoothness)(a, b)
 
     def test_no_images(self):
-        with pytest.raises(ValueError, match=r"^logits_adv is \[0, 3\], but it must be \[B, K\] with at least one image"):
+        with pytest.raises(
+            ValueError, match=r"^logits_adv is \[0, 3\], but it must be \[B, K\] with at least one image"
+        ):
             confidence(torch.zeros(0, 3))
 
     def test_labels(self):

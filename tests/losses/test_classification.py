@@ -65,7 +65,9 @@ def test_certain_classifiers_make_no_nan(loss):
 @BOTH
 def test_low_precision_scores_are_computed_in_float32_with_and_without_autocast(loss):
     a, b = (x.to(torch.bfloat16).detach().requires_grad_() for x in logits(6, 10))
-    exact = value_and_gradients(reference.kl, a.detach().double().requires_grad_(), b.detach().double().requires_grad_())
+    exact = value_and_gradients(
+        reference.kl, a.detach().double().requires_grad_(), b.detach().double().requires_grad_()
+    )
     plain = value_and_gradients(loss, a, b)
     with torch.autocast("cpu", torch.bfloat16):
         under_autocast = value_and_gradients(loss, a, b)
@@ -79,5 +81,7 @@ def test_low_precision_scores_are_computed_in_float32_with_and_without_autocast(
 @pytest.mark.parametrize("shapes", [((4, 3), (4, 2)), ((4, 3), (5, 3)), ((4,), (4,)), ((0, 3), (0, 3))])
 def test_scores_that_do_not_fit_are_named(shapes):
     a, b = (torch.zeros(shape) for shape in shapes)
-    with pytest.raises(ValueError, match=r"^logits \[.*\] and logits_adv \[.*\] must both be \[B, K\] with at least one"):
+    with pytest.raises(
+        ValueError, match=r"^logits \[.*\] and logits_adv \[.*\] must both be \[B, K\] with at least one"
+    ):
         unwrap(vat)(a, b)

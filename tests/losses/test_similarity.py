@@ -4,13 +4,15 @@ from inspect import unwrap
 
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn import functional as F
 from torch.testing import assert_close
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 import sparring.losses.distance as module
-from sparring.losses import distances, info_nce
+from sparring.losses import info_nce
+from sparring.losses.distance import distances
 from sparring.pairs import hard, leaked, leaked_official, same_label, soft
 from sparring.types import Pairs, Rows
 from tests.losses.inputs import (
@@ -37,19 +39,20 @@ def rows() -> Rows:
     return Rows(torch.arange(5).repeat(2), labels.repeat(2), prediction=torch.tensor(PREDICTIONS))
 
 
+def table_1(strategy: str) -> tuple[list[set], list[set]]:
+    """Z+ and Z- of every row, the counterpart left out as the paper writes them."""
+    both = [selection.positives_and_negatives(strategy, LABELS, PREDICTIONS, i) for i in range(10)]
+    return [positives - {(i + 5) % 10} for i, (positives, _) in enumerate(both)], [negatives for _, negatives in both]
+
+
 @DTYPES
 @SIMILARITIES
 @pytest.mark.parametrize("strategy", PAPER)
 def test_twice_the_mean_over_rows_is_equation_3(dtype, similarity, strategy):
     """The sum over rows over N images is twice the mean over 2N rows."""
-    positives, negatives = [], []
-    for i in range(10):
-        with_counterpart, apart = selection.positives_and_negatives(strategy, LABELS, PREDICTIONS, i)
-        positives.append(with_counterpart - {(i + 5) % 10})
-        negatives.append(apart)
     assert_equals_reference(
         lambda z: 2 * info_nce(z, z, PAPER[strategy](rows()), 0.5, similarity),
-        lambda z: reference.scl(z, positives, negatives, 0.5, similarity),
+        lambda z: reference.scl(z, *table_1(strategy), 0.5, similarity),
         [embeddings(10, 4, dtype=dtype)],
     )
 
@@ -68,13 +71,8 @@ def test_the_mean_over_rows_is_the_published_code(similarity, strategy):
 def test_paper_and_published_code_differ_by_two(strategy):
     """Where they select the same pairs; the published scripts' weight 1 is the paper's 1/2."""
     z = embeddings(10, 4).detach()
-    positives, negatives = [], []
-    for i in range(10):
-        with_counterpart, apart = selection.positives_and_negatives(strategy, LABELS, PREDICTIONS, i)
-        positives.append(with_counterpart - {(i + 5) % 10})
-        negatives.append(apart)
-    paper = reference.scl(z, positives, negatives, 0.07, "cosine")
-    published = {"global": "all"}.get(strategy, strategy)
+    paper = reference.scl(z, *table_1(strategy), 0.07, "cosine")
+    published = "all" if strategy == "global" else strategy
     assert_close(paper, 2 * reference.scl_published(z, LABELS * 2, PREDICTIONS, 0.07, "cosine", published))
 
 
@@ -199,6 +197,31 @@ def test_memory_is_that_of_the_similarities_and_one_small_block(similarity, monk
     assert largest.elements == 4 * n * d < n * n * d
     assert max(kept.values()) <= 4 * n * n
     assert sum(kept.values()) <= 2 * 4 * n * n + 2 * n * n + 8 * n * d * 4
+
+
+@SIMILARITIES
+def test_nothing_depends_on_values_in_python(similarity):
+    """Tensors without values: a branch on data, which would make a GPU wait, raises here."""
+    with FakeTensorMode():
+        z = torch.empty(8, 4, requires_grad=True)
+        info_nce(z, z, two_views(4), 0.1, similarity).backward()
+        assert z.grad is not None
+
+
+@pytest.mark.gpu
+@SIMILARITIES
+def test_a_gpu_gives_what_the_cpu_gives_without_being_waited_for(similarity):
+    z, masks = embeddings(64, 32, dtype=torch.float32), two_views(32)
+    expected = value_and_gradients(lambda z: info_nce(z, z, masks, 0.5, similarity), z)
+    on_gpu, masks = z.detach().cuda().requires_grad_(), Pairs(masks.positive.cuda(), masks.contrast.cuda())
+    torch.cuda.synchronize()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        found = value_and_gradients(lambda z: info_nce(z, z, masks, 0.5, similarity), on_gpu)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    for x, y in zip(found, expected, strict=True):
+        assert_close(x.cpu(), y, rtol=1e-5, atol=1e-5)
 
 
 def test_a_similarity_that_is_none_is_named():

@@ -191,7 +191,7 @@ WRONG = {
     r"training\.seed must be less than 2\^63, not": RunConfig(training=TrainingConfig(seed=2**64)),
     r"method\.name must be one of .*, not 'simclear'; did you mean 'simclr'\?": method(name="simclear"),
     r"method\.base must be one of plain, simclr, supcon, uel, not 'rocl'": method(base="rocl"),
-    r"method\.pairs must be one of same_image, same_label, not 'samelabel'; did you mean 'same_label'\?": method(
+    r"method\.pairs must be one of same_image, same_label, .*, not 'samelabel'; did you mean 'same_label'\?": method(
         pairs="samelabel"
     ),
     r"method\.alpha is 2\.0, but simclr has no such option \(it has pairs, temperature\)": method(
@@ -277,7 +277,9 @@ def test_too_few_images_are_noticed_before_anything_is_written(tmp_path, change,
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("settings", [{"name": "supcon"}, {"name": "simclr", "pairs": "same_label"}])
+@pytest.mark.parametrize(
+    "settings", [{"name": "supcon"}, {"name": "simclr", "pairs": "same_label"}, {"name": "simclr", "pairs": "leaked"}]
+)
 def test_missing_labels_are_noticed_before_anything_is_written(tmp_path, monkeypatch, settings):
     from sparring.training import engine
 
