@@ -14,9 +14,9 @@ from pyautoattack.autopgd_base import APGDAttack, APGDAttack_targeted
 from pyautoattack.fab_pt import FABAttack_PT
 
 from sparring.attacks import L1, L2, AutoAttack, Linf
-from sparring.attacks import autoattack_cascade as cascade
-from sparring.attacks.autoattack_model import undisturbed
-from sparring.attacks.autoattack_progress import CLEAN, ROBUST, Pace
+from sparring.attacks.autoattack import cascade
+from sparring.attacks.autoattack.model import undisturbed
+from sparring.attacks.autoattack.progress import CLEAN, ROBUST, Pace
 from tests.attacks.victims import cnn, labelled, linear, pictures
 
 ORDER = {Linf: torch.inf, L2: 2, L1: 1}

@@ -207,7 +207,7 @@ def test_other_images_labels_and_models_are_refused_by_name(interrupted, monkeyp
     ]:
         with pytest.raises(ValueError, match=message):
             attack.run(*other, state=state)
-    monkeypatch.setattr("sparring.attacks.autoattack_state.version", lambda _: "9.9")
+    monkeypatch.setattr("sparring.attacks.autoattack.state.version", lambda _: "9.9")
     with pytest.raises(ValueError, match=r"ran with pyautoattack 0\.2\.0, this one has 9\.9"):
         attack.run(model, x, y, state=state)
 

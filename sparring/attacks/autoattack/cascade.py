@@ -9,17 +9,17 @@ import torch
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
-from sparring.attacks.autoattack import AutoAttack, AutoAttacked
-from sparring.attacks.autoattack_members import Logits, costs, members, rounding, square_can_tile
-from sparring.attacks.autoattack_model import (
+from sparring.attacks.autoattack.attack import AutoAttack, AutoAttacked
+from sparring.attacks.autoattack.members import Logits, costs, members, rounding, square_can_tile
+from sparring.attacks.autoattack.model import (
     Model,
     check_labels,
     check_numbers,
     check_scale,
     refusing_training_mode,
 )
-from sparring.attacks.autoattack_progress import CLEAN, ROBUST, Pace, Progress
-from sparring.attacks.autoattack_state import PROBED, Chunk, State, fingerprint, new_chunk
+from sparring.attacks.autoattack.progress import CLEAN, ROBUST, Pace, Progress
+from sparring.attacks.autoattack.state import PROBED, Chunk, State, fingerprint, new_chunk
 from sparring.attacks.region import Region
 
 

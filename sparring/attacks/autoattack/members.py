@@ -18,10 +18,10 @@ from pyautoattack.fab_pt import FABAttack_PT
 from pyautoattack.square import SquareAttack
 from torch import Tensor, nn
 
-from sparring.attacks.autoattack_model import Model, check_gradient, check_logits
+from sparring.attacks.autoattack.model import Model, check_gradient, check_logits
 
 if TYPE_CHECKING:
-    from sparring.attacks.autoattack import AutoAttack
+    from sparring.attacks.autoattack.attack import AutoAttack
 
 Member = Callable[[Tensor, Tensor], Tensor]
 """From images [B C H W] and labels [B], right on these images, to images; those that fool the model count."""

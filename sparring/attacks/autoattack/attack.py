@@ -27,8 +27,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from sparring.attacks.autoattack_model import Model, check_images, place_of, undisturbed
-from sparring.attacks.autoattack_progress import Progress
+from sparring.attacks.autoattack.model import Model, check_images, place_of, undisturbed
+from sparring.attacks.autoattack.progress import Progress
 from sparring.attacks.threat import Threat
 
 MEMBERS = ("apgd-ce", "apgd-dlr", "apgd-t", "fab", "fab-t", "square")
@@ -124,8 +124,8 @@ class AutoAttack:
         one that was not, and a finished one returns at once. Other settings, images or model are refused by name.
         `progress` is told where things stand after the predictions and every batch.
         """
-        from sparring.attacks.autoattack_cascade import Cascade
-        from sparring.attacks.autoattack_state import State
+        from sparring.attacks.autoattack.cascade import Cascade
+        from sparring.attacks.autoattack.state import State
 
         check_images(x, y)
         device = place_of(model, x)

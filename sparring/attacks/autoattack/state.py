@@ -24,10 +24,10 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from sparring import __version__
-from sparring.attacks.autoattack_progress import no_verdicts
+from sparring.attacks.autoattack.progress import no_verdicts
 
 if TYPE_CHECKING:
-    from sparring.attacks.autoattack import AutoAttack
+    from sparring.attacks.autoattack.attack import AutoAttack
 
 SETTINGS, LOCK = "settings.json", "lock"
 PROBED = 8
