@@ -40,7 +40,7 @@ def main() -> None:
     began = time.perf_counter()
     ours = AutoAttack(Linf(8 / 255), seed=0, batch_size=args.batch_size, chunk=args.images).run(model, x, y)
     middle = time.perf_counter()
-    plain = Plain(model, norm="Linf", eps=8 / 255, version="standard", seed=0, device="cpu", verbose=False)
+    plain = Plain(model, norm="Linf", eps=8 / 255, version="standard", seed=0)
     x_adv, _ = plain.run_standard_evaluation(x, y, batch_size=args.batch_size)
     end = time.perf_counter()
 

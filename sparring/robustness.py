@@ -143,6 +143,8 @@ def _measure(
     )
     result.entry["subject"] |= subject
     result.save(folder, environment=run_folder.environment(seed))
-    if unfinished(folder):
-        shutil.rmtree(folder / STATE)
+    for name in robustness.attack:  # what other evaluations left unfinished waits on
+        shutil.rmtree(folder / STATE / name, ignore_errors=True)
+    if unfinished(folder) and not any((folder / STATE).iterdir()):
+        (folder / STATE).rmdir()
     write_report(folder)

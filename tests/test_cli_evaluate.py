@@ -139,3 +139,13 @@ def test_a_folder_of_something_else_is_not_written_into(quiet, capsys):
     words = ["--data", "synthetic", "--image-size", "16", "--attack", "fgsm", "--out", "mine"]
     code, _, err = run(capsys, "evaluate", "python:theirs.net", *words)
     assert code == 2 and "mine" in err and [path.name for path in Path("mine").iterdir()] == ["thesis.tex"]
+
+
+def test_what_another_evaluation_left_unfinished_waits_on(trained, quiet, capsys):
+    waiting = trained / "autoattack" / "autoattack"
+    waiting.mkdir(parents=True)
+    (waiting / "settings.json").write_text("hours of work")
+    code, _, err = run(capsys, "evaluate", trained, "--attack", "fgsm,square", "--square-queries", "3", *QUICK)
+    assert code == 0, err
+    assert (waiting / "settings.json").read_text() == "hours of work"
+    assert [path.name for path in (trained / "autoattack").iterdir()] == ["autoattack"]

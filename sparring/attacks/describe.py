@@ -81,16 +81,13 @@ def amount(threat: Threat, length: float, std: Sequence[float] | None = None) ->
     text = f"{length:.3g} in normalised units"
     if std is None:
         return text
-    low, high = pixels(threat, length * min(std)), pixels(threat, length * max(std))
+    low, high = (pixels(threat, length * unit, digits=2) for unit in (min(std), max(std)))
     return f"{text} ({low if low == high else f'{low} to {high}'} in pixels)"
 
 
-def pixels(threat: Threat, length: float) -> str:
+def pixels(threat: Threat, length: float, digits: int = 4) -> str:
     """255ths for Linf, plain numbers for the norms that sum over pixels."""
-    if not isinstance(threat, Linf):
-        return f"{length:.3g}"
-    levels = 255 * length
-    return f"{levels:.2g}/255" if levels < 10 else f"{levels:.3g}/255"
+    return f"{255 * length:.{digits}g}/255" if isinstance(threat, Linf) else f"{length:.{digits}g}"
 
 
 def beyond_box(threat: Threat, shape: Sequence[int] | None = None) -> str | None:

@@ -1,5 +1,6 @@
 """Measuring encoders and classifiers: clean and robust accuracy with intervals, corruptions, and whether to believe them."""
 
+from sparring.evaluation.check import check_robustness
 from sparring.evaluation.classifier import OnFeatures, SoftKNN, check_classifier
 from sparring.evaluation.corrupted import corruption_accuracy
 from sparring.evaluation.corruption_error import corruption_slope, mean_corruption_error, relative_drop
@@ -13,7 +14,7 @@ from sparring.evaluation.named import attack_names, named_attack
 from sparring.evaluation.protocols import KNN, Linear, Logistic
 from sparring.evaluation.representation import RepresentationAttack, movement
 from sparring.evaluation.robust import Attacked, attacked, predictions
-from sparring.evaluation.robustness import Robustness, check_robustness, measure_robustness
+from sparring.evaluation.robustness import Robustness, measure_robustness
 from sparring.evaluation.slf import SLF
 from sparring.evaluation.trust import Check, Trust, trust_checks
 

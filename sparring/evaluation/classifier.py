@@ -191,7 +191,14 @@ def _logits(model: Callable[[Any], Any], batch: Float[Tensor, "B C H W"], first:
     """The model's logits of one batch on the CPU, whose first image has the number `first`; ValueError for anything else."""
     place = _device(model, batch.device)
     with leaving_no_trace(place), evaluation_mode(model), torch.no_grad():
-        logits = model(batch.to(place))
+        try:
+            logits = model(batch.to(place))
+        except torch.OutOfMemoryError:
+            raise
+        except (RuntimeError, TypeError, IndexError) as error:
+            raise ValueError(
+                f"the model cannot take float32 images of shape {list(batch.shape)}: {str(error).splitlines()[0]}"
+            ) from error
     if not isinstance(logits, Tensor):
         raise ValueError(f"the model returned a {type(logits).__name__}; it must return one tensor of logits [B, K]")
     shape = list(logits.shape)

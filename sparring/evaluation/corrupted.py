@@ -95,7 +95,8 @@ def corruption_accuracy(
     accuracy = {name: [count / n for count in counts] for name, counts in correct.items()}
     mean = fmean(value for values in accuracy.values() for value in values)
     missing = [name for name in CORRUPTIONS if name not in chosen]
-    comparable = table == "imagenet" and classes == 1000 and not missing and tuple(severities) == SEVERITIES
+    whole = official and not missing and tuple(severities) == SEVERITIES
+    comparable = whole and table == "imagenet" and classes == 1000  # AlexNet's errors are on the official files
     errors = {name: [1 - value for value in accuracy[name]] for name in CORRUPTIONS} if comparable else None
     relative_mce = None
     if errors and clean_accuracy is not None:

@@ -10,7 +10,8 @@ import torch
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor, nn
 
-from sparring.attacks.classifier import Model
+from sparring.attacks import MultiTargeted, Untargeted
+from sparring.attacks.classifier import ClassifierAttack, Model
 from sparring.data.images import balanced
 from sparring.evaluation.classifier import OnFeatures, SoftKNN
 from sparring.evaluation.intervals import wilson
@@ -32,8 +33,8 @@ def draw(labels: Int[Tensor, " n"], count: int | None, seed: int) -> Int[Tensor,
 
 
 def pixels(images: Shaped[Tensor, "n C H W"]) -> Float[Tensor, "n C H W"]:
-    """Float images on the CPU; uint8 divided by 255."""
-    return images.cpu().float() / 255 if images.dtype == torch.uint8 else images.cpu()
+    """Float images in float32, where they are; uint8 divided by 255."""
+    return images.float() / 255 if images.dtype == torch.uint8 else images.float()
 
 
 def figure(correct: Bool[Tensor, " n"]) -> dict[str, Any]:
@@ -48,13 +49,29 @@ def figure(correct: Bool[Tensor, " n"]) -> dict[str, Any]:
     }
 
 
-def attack_figure(correct: Bool[Tensor, " n"], outcome: Attacked | None) -> dict[str, Any]:
-    """A robust accuracy with the attack in words; None is eps 0."""
-    if outcome is None:
+def attack_figure(
+    correct: Bool[Tensor, " n"], outcome: Attacked | None, attack: ClassifierAttack | None
+) -> dict[str, Any]:
+    """A robust accuracy with the attack in words and in numbers; None is eps 0."""
+    if outcome is None or attack is None:
         return {"words": "eps 0: the images themselves", "seconds": 0.0} | figure(correct)
-    entry = {"words": outcome.words, "seconds": outcome.seconds} | figure(correct)
+    threat = attack.threat
+    numbers: dict[str, Any] = {"norm": threat.norm, "eps": threat.eps}
+    if isinstance(attack, Untargeted | MultiTargeted) and attack.attack.step_lengths:
+        lengths = attack.attack.step_lengths
+        numbers |= {"steps": len(lengths), "step_size": lengths[0]}
+    entry = {"words": outcome.words, **numbers, "seconds": outcome.seconds} | figure(correct)
     entry |= {"largest_distance_over_eps": outcome.distance, "largest_distance_from_box": outcome.outside}
     return entry | ({"members": outcome.broken_by} if outcome.broken_by else {})
+
+
+def worst_case(
+    correct: Bool[Tensor, " n"], survived: dict[str, Tensor], attacks: dict[str, ClassifierAttack]
+) -> dict[str, Any] | None:
+    """Right before and after every attack; None without attacks, and where they go by different threats."""
+    if not survived or len({attack.threat for attack in attacks.values()}) > 1:
+        return None
+    return figure(torch.stack([correct, *survived.values()]).all(dim=0))
 
 
 def per_class(correct: Bool[Tensor, " n"], y: Int[Tensor, " n"], classes: int) -> list[float | None]:
@@ -76,7 +93,7 @@ def selection(n: int, total: int) -> str:
     """How `draw` chose n of so many images."""
     if n == total:
         return f"all {n:,} test images"
-    return f"a seeded draw of {n:,} of {total:,} test images, of every class as many"
+    return f"a seeded draw of {n:,} of {total:,} test images, balanced over the classes"
 
 
 def examples_of(

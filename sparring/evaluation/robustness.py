@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,20 +22,30 @@ from jaxtyping import Float, Int, Shaped, UInt8
 from torch import Tensor
 
 from sparring.attacks import AutoAttack, beyond_box
-from sparring.attacks.classifier import ClassifierAttack, Model
-from sparring.attacks.presets import PRESETS
+from sparring.attacks.classifier import Model
 from sparring.config import RobustnessConfig
 from sparring.data.corrupted import CorruptedSet, open_corrupted
-from sparring.evaluation.classifier import OnFeatures, SoftKNN, check_classifier
+from sparring.evaluation.check import check_fit, check_robustness
+from sparring.evaluation.classifier import OnFeatures, SoftKNN, check_classifier, check_labels
 from sparring.evaluation.corrupted import corruption_accuracy
-from sparring.evaluation.entry import attack_figure, draw, examples_of, figure, per_class, pixels, selection, subject_of
-from sparring.evaluation.named import NORMS, named_attack
+from sparring.evaluation.entry import (
+    attack_figure,
+    draw,
+    examples_of,
+    figure,
+    per_class,
+    pixels,
+    selection,
+    subject_of,
+    worst_case,
+)
+from sparring.evaluation.named import NORMS
 from sparring.evaluation.representation import movement
 from sparring.evaluation.robust import Attacked, Progress, attacked, predictions
-from sparring.evaluation.trust import Trust, trust_checks
+from sparring.evaluation.trust import Trust, trust_each
 
-VERSION = 1
-"""Rises whenever the same settings would give other figures."""
+VERSION = 2
+"""Rises whenever the same settings would give other figures. 1 seeded the random starts of batch b with seed + b."""
 
 
 @dataclass(frozen=True)
@@ -63,52 +73,15 @@ class Robustness:
             for file in (path, path.with_suffix(".npz")):
                 if file.exists():
                     file.rename(folder / f"robustness-{number}{file.suffix}")
-        np.savez_compressed(path.with_suffix(".npz"), **self.arrays)
+        np.savez_compressed(path.with_suffix(".npz"), **self.arrays)  # pyright: ignore[reportArgumentType]
         path.write_text(json.dumps(self.entry | more, indent=1) + "\n")
         return path
-
-
-def check_robustness(config: RobustnessConfig, classes: int | None = None) -> dict[str, ClassifierAttack]:
-    """The attacks that `config` names; a ValueError for what cannot be measured, before any work.
-
-    A radius as large as the box is warned of, with what it means. eps 0 needs no attack: its figures are the clean ones.
-    """
-    if not config.attack and not config.corruptions and config.corrupted_root is None and not config.representation:
-        raise ValueError(
-            "nothing is to be measured: name an attack (--attack pgd), or ask for --corruptions or --representation"
-        )
-    for name, value, low in (
-        ("images", config.images, 1),
-        ("trust_images", config.trust_images, 10),
-        ("batch_size", config.batch_size, 1),
-        ("square_queries", config.square_queries, 1),
-        ("targets", config.targets, 1),
-        ("seed", config.seed, 0),
-    ):
-        if value is not None and value < low:
-            raise ValueError(f"robustness.{name} must be at least {low}, not {value}")
-    if not config.eps >= 0:
-        raise ValueError(f"robustness.eps must be 0 or more, not {config.eps}")
-    if not config.severities or not set(config.severities) <= {1, 2, 3, 4, 5}:
-        raise ValueError(f"robustness.severities must be among 1, 2, 3, 4, 5, not {config.severities}")
-    if len(set(config.attack)) != len(config.attack):
-        raise ValueError(f"robustness.attack names an attack twice: {', '.join(config.attack)}")
-    if config.representation and config.eps == 0:
-        raise ValueError("robustness.representation attacks the encoder: robustness.eps must be above 0, not 0")
-    radius = replace(config, eps=config.eps or 1.0)  # names are checked at eps 0 too
-    named = {name: named_attack(name, radius) for name in config.attack}
-    attacks = {name: attack for name, attack in named.items() if config.eps > 0 or name in PRESETS}
-    for sentence in {beyond_box(attack.threat) for attack in attacks.values()} - {None}:
-        warnings.warn(str(sentence), stacklevel=2)
-    if classes is not None and config.targets is not None and config.targets >= classes:
-        raise ValueError(f"robustness.targets is {config.targets}, but there are only {classes - 1} wrong classes")
-    return attacks
 
 
 def measure_robustness(
     model: Model,
     images: Shaped[Tensor, "n C H W"],
-    labels: Int[Tensor, " n"],
+    labels: Int[Tensor, " labels"],
     config: RobustnessConfig,
     *,
     classes: Sequence[str] | None = None,
@@ -122,26 +95,36 @@ def measure_robustness(
     """Clean and robust accuracy of a model that maps images in [0, 1] to logits, under everything that `config` names.
 
     `images` are uint8, or float in [0, 1]; `config.images` of them are drawn, of every class as many (seeded), for the
-    attacks and the corruptions alike. `train_images` (or a ready `surrogate`) serve the transfer check. `state` is a
-    folder in which AutoAttack keeps what it has done, so that it can be killed and continued.
+    attacks and the corruptions alike. A radius as large as the box is warned of. `train_images` (or a ready `surrogate`)
+    serve the transfer check. `state` is a folder in which AutoAttack keeps what it has done, so that it can be killed and
+    continued.
 
     Raises ValueError, before any attack, for: images outside [0, 1], a model that returns probabilities, a tuple, NaN or
     another number of classes, labels outside the classes, no images, and settings that name nothing.
     """
     attacks = check_robustness(config, len(classes) if classes else None)
-    official = None if config.corrupted_root is None else open_corrupted(
-        config.corrupted_root, classes=classes, image_size=images.shape[-1]
+    official = (
+        None
+        if config.corrupted_root is None
+        else open_corrupted(config.corrupted_root, classes=classes, image_size=images.shape[-1])
     )
     if config.representation and not isinstance(model, OnFeatures | SoftKNN):
         raise ValueError(
             f"representation needs an encoder under its classifier, as OnFeatures(encoder, classifier), not a "
             f"{type(model).__name__}"
         )
+    if not isinstance(images, Tensor) or not isinstance(labels, Tensor):
+        raise ValueError(f"images and labels must be tensors, not {type(images).__name__} and {type(labels).__name__}")
+    check_labels(labels, len(images))
+    for attack in attacks.values():
+        if sentence := beyond_box(attack.threat, tuple(images.shape[1:])):
+            warnings.warn(sentence, stacklevel=2)
     index = draw(labels, config.images, config.seed)
     x, y = pixels(images[index]), labels[index].cpu().long()
-    count = check_classifier(model, x, y, len(classes) if classes else None)
+    count = check_classifier(model, x, y, len(classes) if classes else None, batch_size=config.batch_size)
+    check_fit(config, attacks, x, count)
     names = [str(name) for name in classes or range(count)]
-    predicted = predictions(model, x, batch_size=config.batch_size)
+    predicted = predictions(model, x, batch_size=config.batch_size, seed=config.seed)
     correct = predicted == y
 
     outcomes: dict[str, Attacked] = {}
@@ -163,15 +146,15 @@ def measure_robustness(
 
     trust: Trust | None = None
     if config.trust and attacks:
-        trust = trust_checks(
+        trust = trust_each(
             model,
             x,
             y,
-            threat=next(iter(attacks.values())).threat,
+            attacks=attacks,
+            outcomes=outcomes,
             correct=correct,
             surrogate=surrogate,
             train_images=train_images,
-            attacks=outcomes,
             seed=config.seed,
             images=config.trust_images,
             square_queries=config.square_queries,
@@ -186,8 +169,8 @@ def measure_robustness(
         "subject": subject_of(model, subject, count),
         "data": {"name": data, "n": len(y), "seed": config.seed, "selection": selection(len(y), len(labels))},
         "clean": figure(correct),
-        "attacks": {name: attack_figure(survived[name], outcomes.get(name)) for name in survived},
-        "worst_case": figure(torch.stack([correct, *survived.values()]).all(dim=0)) if survived else None,
+        "attacks": {name: attack_figure(survived[name], outcomes.get(name), attacks.get(name)) for name in survived},
+        "worst_case": worst_case(correct, survived, attacks),
         "curves": trust.curves if trust else {},
         "per_class": {
             "classes": names,

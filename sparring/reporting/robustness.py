@@ -172,7 +172,8 @@ def _series(name: str, at: list[float | int], curve: dict[str, Any], color: str)
 
 def _chance(run: RunFolder) -> tuple[float, str]:
     classes = run.robustness["subject"]["classes"]
-    return 1 / classes, f"chance, 1 in {classes}"
+    chance = run.robustness.get("curves", {}).get("eps", {}).get("chance", 1 / classes)
+    return chance, f"chance, {100 * chance:.4g} %"
 
 
 def _about(run: RunFolder, curve: dict[str, Any]) -> str:

@@ -102,6 +102,7 @@ def _attacks(key: Key, results: list[dict[str, Any]]) -> str:
     n = sorted({entry["n"] for result in results for entry in result["results"].values()})
     if len(n) > 1:
         raise ValueError(f"{experiment}: figures on {n} images cannot share a table")
+    versions = " and ".join(sorted({f"robustness v{r['config']['robustness']['version']}" for r in results}))
     words = list(
         dict.fromkeys(
             f"{name}: {entry['words']}"
@@ -112,7 +113,7 @@ def _attacks(key: Key, results: list[dict[str, Any]]) -> str:
     )
     lines = [
         f"**{experiment}** on `{data}`, budget {budget}, {machine}; accuracy in percent with its 95 % Wilson interval over "
-        f'n = {n[0]} test images, one training seed; "worst case" is right under every attack of the row.',
+        f'n = {n[0]} test images, one training seed, protocol {versions}; "worst case" is right under every attack of the row.',
         "",
         "| model | " + " | ".join(measured) + " | corruptions, mean of 75 | trust checks that are not green |",
         "|---|" + "---|" * (len(measured) + 2),

@@ -40,7 +40,7 @@ NORMALISED = Linf(0.03, space="normalized", clip=False)
             None,
             "PGD, L2, eps 0.5, 1 step of 1.25, start at x, clipped to [0, 1]",
         ),
-        (FFGSM(Linf(0.25 / 255)), None, "FFGSM, Linf, eps 0.25/255, step 0.31/255, clipped to [0, 1]"),
+        (FFGSM(Linf(0.25 / 255)), None, "FFGSM, Linf, eps 0.25/255, step 0.3125/255, clipped to [0, 1]"),
         (FGSM(L1(12.0)), None, "FGSM, L1, eps 12, steps move 0.01 of the coordinates, clipped to [0, 1]"),
         (
             RandomNoise(L2(1.0, space="normalized"), update_statistics=True),

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from sparring.data.corrupted import CORRUPTIONS, open_corrupted
+from sparring.data.corrupted import CORRUPTIONS, CorruptedSet, open_corrupted
 from sparring.evaluation import wilson
 from sparring.evaluation.corrupted import corruption_accuracy
 from sparring.evaluation.corruption_error import ALEXNET_CLEAN_ERROR, ALEXNET_ERROR
@@ -140,23 +140,33 @@ class TestMadeOnTheFly:
         assert [t[:3] for t in told[:2]] == [("fog, severity 1", 10, 40), ("fog, severity 2", 20, 40)]
         assert told[-1] == ("contrast, severity 2", 40, 40, 0.0)
 
-    def test_against_alexnet_only_on_all_of_imagenet(self):
+    def test_against_alexnet_only_on_all_of_the_official_imagenet(self):
         images, _ = noisy_images(2)
 
         def always_first(x):
             return torch.eye(1000)[:1].expand(len(x), -1)
 
-        labels = torch.tensor([0, 999])
-        entry = corruption_accuracy(always_first, images, labels, table="imagenet", clean_accuracy=0.75)
+        labels, names = torch.tensor([0, 999]), tuple(str(k) for k in range(1000))
+        official = CorruptedSet(
+            "ImageNet-C",
+            "imagenet",
+            CORRUPTIONS,
+            (),
+            names,
+            labels,
+            torch.arange(2),
+            lambda name, severity, index: images[index],
+        )
+        entry = corruption_accuracy(always_first, official, clean_accuracy=0.75)
         assert set(entry["accuracy"]) == set(CORRUPTIONS) and entry["missing"] == []
         expected = np.mean([5 * 0.5 / sum(ALEXNET_ERROR[name]) for name in CORRUPTIONS])
         assert entry["mce"] == pytest.approx(expected)
         added = np.mean([5 * 0.25 / (sum(ALEXNET_ERROR[name]) - 5 * ALEXNET_CLEAN_ERROR) for name in CORRUPTIONS])
         assert entry["relative_mce"] == pytest.approx(added)
-        part = corruption_accuracy(
-            always_first, images, labels, table="imagenet", severities=[1, 2, 3, 4], names=["fog"]
-        )
-        assert part["mce"] is None and part["relative_mce"] is None
+        part = corruption_accuracy(always_first, official, severities=[1, 2, 3, 4], names=["fog"])
+        made_here = corruption_accuracy(always_first, images, labels, table="imagenet", clean_accuracy=0.75)
+        for other in (part, made_here):
+            assert other["mce"] is None and other["relative_mce"] is None
 
 
 class TestOfficialFolders:

@@ -85,7 +85,8 @@ class TooFar:
 
 def test_an_image_that_left_the_ball_convinces_nobody(images):
     model, y = Linear(), torch.randint(2, (40,))
-    outcome = attacked(model, images, y, TooFar(Linf(0.01)))
+    with pytest.warns(UserWarning, match="left its ball"):
+        outcome = attacked(model, images, y, TooFar(Linf(0.01)))
     assert outcome.distance == pytest.approx(2, rel=1e-4)
     assert torch.equal(outcome.correct, predictions(model, images) == y)
     assert (outcome.predicted != y).sum() > (~outcome.correct).sum()  # the attack itself claims more
@@ -135,3 +136,32 @@ def test_random_starts_follow_the_seed(images):
     attack = Untargeted(PGD(Linf(0.05), steps=1))
     one, same, other = (attacked(model, images, y, attack, seed=seed).x_adv for seed in (0, 0, 1))
     assert torch.equal(one, same) and not torch.equal(one, other)
+
+
+@pytest.mark.parametrize(
+    "attack", [Untargeted(PGD(Linf(0.1), steps=5)), AutoAttack(Linf(0.1), members=("apgd-ce",), iterations=5)]
+)
+def test_pixels_a_rounding_outside_the_box_change_no_verdict(attack):
+    model, y = Linear(3), torch.randint(3, (40,))
+    exact = torch.rand(40, 3, 4, 4).round()
+    rounded = exact + 5e-5 * (2 * exact - 1)
+    one, other = (attacked(model, x, y, attack) for x in (exact, rounded))
+    assert torch.equal(one.correct, other.correct) and other.distance <= 1 + 1e-5
+
+
+class Randomised(Linear):
+    """Noise on the logits, from the global random state."""
+
+    def forward(self, x):
+        return super().forward(x) + torch.randn(len(x), len(self.weight))
+
+
+def test_figures_of_a_randomised_model_follow_the_seed_and_leave_the_random_state_alone(images):
+    model, y = Randomised(3), torch.randint(3, (40,))
+    outcomes = []
+    for state in (0, 1):
+        torch.manual_seed(state)
+        before = torch.get_rng_state()
+        outcomes.append(attacked(model, images, y, Untargeted(PGD(Linf(0.05), steps=2)), seed=7))
+        assert torch.equal(torch.get_rng_state(), before)
+    assert torch.equal(outcomes[0].x_adv, outcomes[1].x_adv) and torch.equal(outcomes[0].correct, outcomes[1].correct)

@@ -10,7 +10,7 @@ from torch import nn
 
 from sparring.attacks import Linf, Untargeted
 from sparring.config import RobustnessConfig
-from sparring.evaluation import OnFeatures, measure_robustness, named_attack
+from sparring.evaluation import OnFeatures, attack_names, check_robustness, measure_robustness, named_attack
 from sparring.evaluation.entry import draw
 
 FAST = RobustnessConfig(attack=["fgsm", "pgd-3", "noise"], eps=0.05, images=30, trust=False)
@@ -43,12 +43,12 @@ def test_every_figure_adds_up_and_can_be_read_again(subject, tmp_path):
     path = result.save(tmp_path, environment={"cpu": "x"})
     entry, arrays = json.loads(path.read_text()), np.load(path.with_suffix(".npz"), allow_pickle=False)
     assert entry["environment"] == {"cpu": "x"}
-    assert entry["protocol"]["version"] == 1 and entry["protocol"]["eps"] == 0.05
+    assert entry["protocol"]["version"] == 2 and entry["protocol"]["eps"] == 0.05
     assert entry["data"] == {
         "name": "noise",
         "n": 30,
         "seed": 0,
-        "selection": "a seeded draw of 30 of 90 test images, of every class as many",
+        "selection": "a seeded draw of 30 of 90 test images, balanced over the classes",
     }
     y = labels[arrays["index"]]
     assert np.array_equal(arrays["labels"], y.numpy())
@@ -198,3 +198,59 @@ def test_an_encoder_under_a_classifier_is_attacked_without_labels_too(subject):
     # the identity moves by at most the length of the ball's diagonal, and a corner is where it moves farthest
     moved = entry["representation"]["attacks"]["feature distance"]["moved"]
     assert 0 < moved <= 0.05 * 192**0.5 + 1e-5
+
+
+def test_labels_and_images_must_be_as_many(subject):
+    model, images, labels = subject
+    for wrong in (labels[:50], torch.cat([labels, labels])):
+        with pytest.raises(ValueError, match=r"integer labels \[90\]"):
+            measure_robustness(model, images, wrong, FAST)
+
+
+@pytest.mark.parametrize(("norm", "eps"), [("l2", 14.0), ("l1", 200.0)])
+def test_a_ball_as_large_as_the_box_is_warned_of_in_every_norm(subject, norm, eps):
+    settings = {**vars(FAST), "attack": ["noise"], "norm": norm, "eps": eps}
+    with pytest.warns(UserWarning, match="every image"):
+        measure_robustness(*subject, RobustnessConfig(**settings))
+
+
+@pytest.mark.parametrize(
+    ("model", "images", "change", "words"),
+    [
+        (Tiny(2), (20, 3, 8, 8), {"objective": "dlr"}, "dlr needs at least 3 classes"),
+        (Tiny(3), (20, 3, 8, 8), {"attack": ["mpgd"], "targets": 3}, "only 2 wrong classes"),
+        (nn.Sequential(nn.Flatten(), nn.Linear(96, 3)), (20, 6, 4, 4), {"corruptions": True}, "corruptions need"),
+        (Tiny(3).double(), (20, 3, 8, 8), {}, "the model cannot take float32 images"),
+        (nn.Sequential(nn.Flatten(), nn.Linear(7, 3)), (20, 3, 8, 8), {}, "the model cannot take float32 images"),
+    ],
+)
+def test_settings_that_do_not_fit_the_model_are_refused_before_any_attack(model, images, change, words):
+    settings = {**vars(FAST), **change}
+    labels = torch.zeros(len(torch.empty(images)), dtype=torch.int64)
+    with pytest.raises(ValueError, match=words):
+        measure_robustness(model, torch.rand(images), labels, RobustnessConfig(**settings))
+
+
+def test_a_severity_stands_once():
+    with pytest.raises(ValueError, match="each once"):
+        check_robustness(RobustnessConfig(corruptions=True, severities=[1, 1]))
+
+
+def test_attacks_of_different_threats_have_checks_of_their_own_and_no_worst_case(subject):
+    model, images, labels = subject
+    settings = {**vars(FAST), "attack": ["csl-fgsm-16", "csl-pgd-l2-0.25"], "trust": True, "trust_images": 12}
+    settings |= {"square_queries": 5, "images": 30}
+    names = [name for name in attack_names() if name.startswith("csl-")]
+    linf, l2 = (
+        next(n for n in names if words in named_attack_words(n)) for words in ("FGSM, Linf, eps 16/255", "L2, eps 0.25")
+    )
+    settings["attack"] = [linf, l2]
+    entry = measure_robustness(model, images, labels, RobustnessConfig(**settings)).entry
+    assert entry["worst_case"] is None and len(entry["checks"]) == 24
+    assert entry["checks"][0]["title"].startswith("Linf eps 16/255: ")
+    assert "(Linf eps 16/255 and L2 eps 0.25, n = 12 images)" in entry["verdict"]["sentence"]
+    assert entry["attacks"][linf]["eps"] == 16 / 255 and entry["attacks"][l2]["norm"] == "L2"
+
+
+def named_attack_words(name: str) -> str:
+    return attack_names()[name]

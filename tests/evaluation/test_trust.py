@@ -196,6 +196,24 @@ def test_images_that_see_each_other(ask, natural):
     assert "he other images of its batch change" in said(trust, "evaluation_mode").sentence
 
 
+def test_images_that_share_the_extremes_of_their_batch(ask, natural):
+    _, by_colour = ask(Around(natural, before=lambda x: x / x.max().clamp(min=0.1)))
+    assert "evaluation_mode" in by_colour["red"]
+
+
+def test_chance_is_that_of_the_largest_class(digits):
+    """A model that has a large bias for the class of most images is right on grey ones, and honest."""
+    x, labels = digits[2], digits[3]
+    few = torch.cat([(labels == 3).nonzero().flatten()[:40], (labels == 5).nonzero().flatten()[:8]])
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Flatten(), nn.Linear(64, 10)).requires_grad_(False)
+    net[1].weight *= 0.01
+    net[1].bias[3] = 50.0
+    trust = trust_checks(net.eval(), x[few], labels[few], threat=LINF, surrogate=net, **FAST)
+    check = said(trust, "eps_to_chance")
+    assert check.colour == "green" and check.figures["chance"] == 40 / 48
+
+
 class InDomain(nn.Module):
     """A dual encoder's classifier that chooses its domain inside its forward."""
 

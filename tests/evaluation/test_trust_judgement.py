@@ -34,7 +34,7 @@ def test_mcnemars_z(only_first, only_second, z):
     ],
 )
 def test_eps_to_chance(last, rise, colour):
-    check = judge_attacks.eps_to_chance([0.1, 0.5], [150, last], 200, 10, rise)
+    check = judge_attacks.eps_to_chance([0.1, 0.5], [150, last], 200, 0.1, rise)
     assert check.colour == colour
     assert check.figures["chance"] == 0.1 and check.figures["accuracy"] == last / 200
     assert "eps 0.5" in check.sentence
@@ -200,3 +200,7 @@ def test_the_verdict():
         "sentence": f"The numbers are NOT to be trusted: {FAULTS['beats_noise']}; {FAULTS['logits']}.",
     }
     assert FAULTS.keys() == TITLES.keys()
+    assert verdict([grey] * 6 + green[:6]) == {
+        "colour": "yellow",
+        "sentence": "The numbers could not be judged: 6 of 12 checks could not be made.",
+    }

@@ -55,7 +55,7 @@ def test_rows_are_written_once_with_everything_that_their_figures_depend_on(imag
     assert [result["row"] for result in written] == ["natural", "randomised"]
     for result in written:
         assert len(result["checks"]) == 12 and result["environment"]["versions"]["torch"]
-        assert result["config"]["robustness"]["version"] == 1 and "command" not in result["environment"]
+        assert result["config"]["robustness"]["version"] == 2 and "command" not in result["environment"]
         assert result["results"]["clean"]["n"] == 20
     assert written[1]["checks"]["deterministic"]["colour"] == "red"
     assert trust.judge(files[1]).startswith("randomised: deterministic red: holds")

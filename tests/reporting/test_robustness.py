@@ -129,7 +129,7 @@ def test_curves_have_their_points_chance_and_noise(complete, tmp_path):
     _, document, structure = complete
     radius = words_in(svg_after(document, SECTIONS[3]))
     assert radius[:4] == ["0", "2", "8", "255"]  # 255ths of the four radii
-    assert {"eps (Linf, in 255ths)", "attack", "random noise", "chance, 1 in 3"} <= set(radius)
+    assert {"eps (Linf, in 255ths)", "attack", "random noise", "chance, 33.33 %"} <= set(radius)
     assert words_in(svg_after(document, SECTIONS[4]))[:3] == ["1", "5", "50"]
     assert f"{PGD}. n = 40 images of folder:pets, adv batch norm; bands are 95 % Wilson intervals." in structure.text
     assert "n = 32 images" in structure.text

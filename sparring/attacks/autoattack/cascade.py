@@ -164,6 +164,7 @@ class Cascade:
     def _right(self, x: Float[Tensor, "m C H W"], y: Int[Tensor, " m"], rows: Int[Tensor, " m"]) -> Bool[Tensor, " m"]:
         """Which images the model classifies rightly before any attack."""
         right = []
+        torch.manual_seed(self.attack.seed)  # also where a killed run goes on, for a model that draws numbers
         for some in torch.arange(len(x)).split(self.attack.batch_size):
             logits = self.logits(self._images(x, some))
             check_numbers(logits, rows[some], "before any attack")

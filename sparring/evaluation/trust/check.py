@@ -86,6 +86,9 @@ def verdict(checks: Sequence[Check]) -> dict[str, str]:
             "colour": "red",
             "sentence": f"The numbers are NOT to be trusted: {'; '.join(FAULTS[c.name] for c in red)}.",
         }
+    if 2 * len(grey) >= len(checks):
+        sentence = f"The numbers could not be judged: {len(grey)} of {len(checks)} checks could not be made."
+        return {"colour": "yellow", "sentence": sentence}
     if yellow or grey:
         reasons = [f"look at '{c.title}'" for c in yellow]
         reasons += [f"{len(grey)} of {len(checks)} checks could not be made"] if grey else []

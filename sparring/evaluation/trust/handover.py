@@ -129,8 +129,13 @@ def neighbours_matter(model: Model, x: Float[Tensor, "n C H W"]) -> float:
     """By how much other images in the batch change an image's logits, relative to the largest; in the model's own mode."""
     few = x[:NEIGHBOURS]
     among_equals = logits(model, torch.cat([few, few]))[: len(few)]
-    among_others = logits(model, torch.cat([few, 1 - few]))[: len(few)]
-    return relative_difference(among_equals, among_others)
+    # inverted ones have another mean, faint ones another extreme, and one image alone has none at all
+    others = [logits(model, torch.cat([few, other]))[: len(few)] for other in (1 - few, few / 2)]
+    faint = (
+        logits(model, torch.cat([few / 2, few / 2]))[: len(few)],
+        logits(model, torch.cat([few / 2, few]))[: len(few)],
+    )
+    return max(*(relative_difference(among_equals, among) for among in others), relative_difference(*faint))
 
 
 def relative_difference(a: Float[Tensor, "n K"], b: Float[Tensor, "n K"]) -> float:

@@ -26,13 +26,12 @@ OBJECTIVE_YELLOW, OBJECTIVE_RED = 0.3, 0.5
 """Share of what the margin breaks that cross-entropy may miss: 0.1 to 0.15 is usual on honest adversarially trained models."""
 
 
-def eps_to_chance(eps: Sequence[float], correct: Sequence[int], n: int, classes: int, rise: Against) -> Check:
+def eps_to_chance(eps: Sequence[float], correct: Sequence[int], n: int, chance: float, rise: Against) -> Check:
     """`correct` of n images survive at each radius; at the last one any image may become plain grey.
 
-    No classifier beats chance on images that are all alike. `rise` compares the radius that helps the defender most (as
-    second) with a smaller one (as first).
+    On images that are all alike no classifier beats `chance`, the share of the largest class (1/K at least). `rise`
+    compares the radius that helps the defender most (as second) with a smaller one (as first).
     """
-    chance = 1 / classes
     limit = chance + STANDARD_ERRORS * math.sqrt(chance * (1 - chance) / n)
     last = correct[-1] / n
     where = f"at eps {eps[-1]:.3g}, where every image may become plain grey"
@@ -144,7 +143,10 @@ def objectives(result: Against) -> Check:
     }
     both = f"PGD on the margin breaks {result.first} of {result.n} right images, on cross-entropy {result.second}"
     if result.z > STANDARD_ERRORS and missed > OBJECTIVE_YELLOW:
-        sentence = f"{both}: cross-entropy is masked, as by a saturated softmax; report the stronger of the two."
+        sentence = (
+            f"{both}: cross-entropy is masked, as by a softmax that is saturated or nearly flat; report the stronger of "
+            "the two."
+        )
         return answer("objectives", "red" if missed > OBJECTIVE_RED else "yellow", sentence, figures)
     return answer("objectives", "green", f"{both}: neither is masked.", figures)
 

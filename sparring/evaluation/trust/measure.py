@@ -68,15 +68,22 @@ class Measured:
                 f"the stronger, image by image, of PGD on cross-entropy and on the margin, {CURVE_STEPS} steps of eps/8"
             )
             noise = [self.noise(eps).double().mean().item() for eps in self.radii]
-            curves["eps"] = {"words": words, "eps": self.radii, **self._figures(self.at_radii), "noise": noise} | shared
+            figures = self._figures(self.at_radii) | {"noise": noise, "chance": self.chance}
+            curves["eps"] = {"words": words, "eps": self.radii} | figures | shared
         if "at_steps" in self.__dict__:
             words = f"PGD on cross-entropy, {self.threat.norm}, eps {self.threat.eps:.4g}, steps of 2.5 eps / steps"
-            curves["steps"] = {"words": words, "steps": list(self.steps), **self._figures(self.at_steps)} | shared
+            figures = self._figures(self.at_steps) | {"chance": self.chance}
+            curves["steps"] = {"words": words, "steps": list(self.steps)} | figures | shared
         return curves
 
     def _figures(self, masks: Sequence[Tensor]) -> dict[str, Any]:
         correct, n = [int(mask.sum()) for mask in masks], len(self.y)
         return {"accuracy": [c / n for c in correct], "interval": [list(wilson(c, n, CONFIDENCE)) for c in correct]}
+
+    @property
+    def chance(self) -> float:
+        """What always answering the same class reaches: the share of the largest class, 1/K at least."""
+        return max(1 / self.outputs.shape[1], int(torch.bincount(self.y).max()) / len(self.y))
 
     @property
     def radii(self) -> list[float]:

@@ -16,7 +16,7 @@ from sparring.types import Domain
 def eps_to_chance(m: Measured) -> Check:
     """`judge_attacks.eps_to_chance` of what was measured."""
     correct = [int(mask.sum()) for mask in m.at_radii]
-    return judge_attacks.eps_to_chance(m.radii, correct, len(m.y), m.outputs.shape[1], worst_rise(m.at_radii)[0])
+    return judge_attacks.eps_to_chance(m.radii, correct, len(m.y), m.chance, worst_rise(m.at_radii)[0])
 
 
 def more_steps(m: Measured) -> Check:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -11,7 +11,8 @@ from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
 from sparring.attacks import Threat
-from sparring.attacks.classifier import Model
+from sparring.attacks.classifier import ClassifierAttack, Model
+from sparring.attacks.describe import within
 from sparring.attacks.protect import leaving_no_trace
 from sparring.evaluation.classifier import check_images, check_labels
 from sparring.evaluation.features import evaluation_mode
@@ -100,6 +101,39 @@ def trust_checks(
     with leaving_no_trace(place):
         seeded(place, seed)
         return Trust(in_order, measured.curves(), verdict(in_order))
+
+
+def trust_each(
+    model: Model,
+    x: Float[Tensor, "n C H W"],
+    y: Int[Tensor, " n"],
+    *,
+    attacks: Mapping[str, ClassifierAttack],
+    outcomes: Mapping[str, Attacked],
+    **settings: Any,
+) -> Trust:
+    """The checks for each threat among `attacks`, one verdict on all of them, which names the threats, and the first's
+    curves. `outcomes` are the attacks' runs by name, `settings` those of `trust_checks`."""
+    threats = list(dict.fromkeys(attack.threat for attack in attacks.values()))
+    trusts = {
+        " ".join(within(threat, settings.get("std"))): trust_checks(
+            model,
+            x,
+            y,
+            threat=threat,
+            attacks={name: outcomes[name] for name, attack in attacks.items() if attack.threat == threat},
+            **settings,
+        )
+        for threat in threats
+    }
+    first = next(iter(trusts.values()))
+    where = f" ({' and '.join(trusts)}, n = {min(settings.get('images', 200), len(x)):,} images)."
+    if len(trusts) == 1:
+        checks = first.checks
+    else:
+        checks = [replace(c, title=f"{words}: {c.title}") for words, trust in trusts.items() for c in trust.checks]
+    overall = verdict(checks)
+    return Trust(checks, first.curves, overall | {"sentence": overall["sentence"].removesuffix(".") + where})
 
 
 def _check_settings(steps: tuple[int, ...], **least_one: int) -> None:

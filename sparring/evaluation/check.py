@@ -1,0 +1,79 @@
+"""What a robust evaluation is asked to do, checked before any work: the settings alone, then with images and model."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from jaxtyping import Float
+from torch import Tensor
+
+from sparring.attacks import AutoAttack
+from sparring.attacks.autoattack.members import square_can_tile
+from sparring.attacks.classifier import ClassifierAttack
+from sparring.attacks.presets import PRESETS
+from sparring.config import RobustnessConfig
+from sparring.data.corrupted import SEVERITIES
+from sparring.evaluation.named import named_attack
+
+
+def check_robustness(config: RobustnessConfig, classes: int | None = None) -> dict[str, ClassifierAttack]:
+    """The attacks that `config` names; a ValueError for what cannot be measured, before any work.
+
+    eps 0 needs no attack: its figures are the clean ones.
+    """
+    if not config.attack and not config.corruptions and config.corrupted_root is None and not config.representation:
+        raise ValueError(
+            "nothing is to be measured: name an attack (--attack pgd), or ask for --corruptions or --representation"
+        )
+    for name, value, low in (
+        ("images", config.images, 1),
+        ("trust_images", config.trust_images, 10),
+        ("batch_size", config.batch_size, 1),
+        ("square_queries", config.square_queries, 1),
+        ("targets", config.targets, 1),
+        ("seed", config.seed, 0),
+    ):
+        if value is not None and value < low:
+            raise ValueError(f"robustness.{name} must be at least {low}, not {value}")
+    if not config.eps >= 0:
+        raise ValueError(f"robustness.eps must be 0 or more, not {config.eps}")
+    if (
+        not config.severities
+        or not set(config.severities) <= set(SEVERITIES)
+        or len(set(config.severities)) < len(config.severities)
+    ):
+        raise ValueError(f"robustness.severities must be among 1, 2, 3, 4, 5, each once, not {config.severities}")
+    check_targets(config, classes)
+    if len(set(config.attack)) != len(config.attack):
+        raise ValueError(f"robustness.attack names an attack twice: {', '.join(config.attack)}")
+    if config.representation and config.eps == 0:
+        raise ValueError("robustness.representation attacks the encoder: robustness.eps must be above 0, not 0")
+    radius = replace(config, eps=config.eps or 1.0)  # names are checked at eps 0 too
+    named = {name: named_attack(name, radius) for name in config.attack}
+    return {name: attack for name, attack in named.items() if config.eps > 0 or name in PRESETS}
+
+
+def check_targets(config: RobustnessConfig, classes: int | None) -> None:
+    """A ValueError for more target classes than there are wrong ones."""
+    if classes is not None and config.targets is not None and config.targets >= classes:
+        raise ValueError(f"robustness.targets is {config.targets}, but there are only {classes - 1} wrong classes")
+
+
+def check_fit(
+    config: RobustnessConfig, attacks: dict[str, ClassifierAttack], x: Float[Tensor, "n C H W"], classes: int
+) -> None:
+    """A ValueError for settings that do not fit the images or the number of classes."""
+    check_targets(config, classes)
+    if config.objective == "dlr" and classes < 3:
+        raise ValueError(f"robustness.objective dlr needs at least 3 classes, not {classes}; use margin")
+    for name, attack in attacks.items():
+        square = isinstance(attack, AutoAttack) and "square" in attack.members
+        if square and attack.threat.norm != "Linf" and not square_can_tile(x):
+            raise ValueError(
+                f"{name} in {attack.threat.norm} does not fit images of {x.shape[-2]} x {x.shape[-1]} pixels, which Square's "
+                "tiles do not cover; use linf, or another size, such as 8, 16 or 32 pixels"
+            )
+    if config.corruptions and (x.shape[1] not in (1, 3) or min(x.shape[-2:]) < 8):
+        raise ValueError(f"corruptions need 1 or 3 channels and 8 pixels a side at least, not {list(x.shape[1:])}")
+    if config.representation and len(x) < 2:
+        raise ValueError("representation needs at least 2 images, whose distance is the measure")
