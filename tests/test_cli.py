@@ -75,10 +75,16 @@ print("heavy:", sorted({"torch", "numpy", "lightning", "jsonargparse", "yaml"} &
         ("train --resume nope", "resume is nope, but there is no such run folder"),
         ("evaluate nope", "RUN is nope, but there is no such run folder"),
         ("evaluate", "evaluate needs one run folder, such as runs/clae-digits-seed0, not none"),
-        ("evaluate nope --eps 1", "--attack.eps cannot be changed by evaluate: a run is measured as it was trained"),
+        ("evaluate nope --alpha 1", "--alpha cannot be changed by evaluate: a run is measured as it was trained"),
         ("evaluate nope --protocol kmeans", "--protocol must be one of knn, logistic, linear, not 'kmeans'"),
-        ("report nope", "nope is no run folder: it holds no config.yaml"),
-        ("list dat", "list knows methods, attacks, data, encoders, pairs, views, not 'dat'; did you mean data?"),
+        (
+            "report nope",
+            "nope is no run folder: it holds no config.yaml, nor the robustness.json of a model's evaluation",
+        ),
+        (
+            "list dat",
+            "list knows methods, attacks, evaluation-attacks, data, encoders, pairs, views, not 'dat'; did you mean data?",
+        ),
     ],
 )
 def test_a_mistake_is_one_sentence_and_nothing_is_written(capsys, command, sentence):
