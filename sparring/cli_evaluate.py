@@ -124,13 +124,22 @@ def _one_of(flag: str, given: Iterable[str], allowed: tuple[str, ...]) -> None:
 
 def _robustness(place: str, settings: dict[str, Any], robust: dict[str, Any], foreign: bool) -> int:
     config = configuration.build_robustness(robust)
+    if foreign and "robustness.classifier" in robust:
+        raise ValueError(f"robustness.classifier is {config.classifier}, but {place} is a classifier already")
     from sparring import robustness
+    from sparring.evaluation.check import check_used
+
+    check_used(config, {key.removeprefix("robustness.") for key in robust})
 
     progress = Terminal()
-    if foreign:
-        folder = robustness.of_a_model(place, configuration.build(settings), config, progress=progress)
-    else:
-        folder = robustness.of_a_run(place, settings, config, progress=progress)
+    try:
+        if foreign:
+            folder = robustness.of_a_model(place, configuration.build(settings), config, progress=progress)
+        else:
+            folder = robustness.of_a_run(place, settings, config, progress=progress)
+    except KeyboardInterrupt:
+        kept = " what AutoAttack had done is kept, the rest runs again" if "autoattack" in config.attack else ""
+        raise KeyboardInterrupt(f"interrupted; the same command starts again{':' * bool(kept)}{kept}") from None
     progress.close()
     summarise_robustness(folder)
     return 0

@@ -219,7 +219,7 @@ class RobustnessConfig:
     severities: list[int] = field(default_factory=lambda: [1, 2, 3, 4, 5])
     """Severities of the corruptions."""
     trust: bool = True
-    """Whether the evaluation doubts itself: a dozen checks that say if the attacks can be believed."""
+    """Whether the evaluation doubts itself: thirteen checks that say if the attacks can be believed."""
     trust_images: int = 200
     """Images on which the checks are made."""
     square_queries: int = 1000

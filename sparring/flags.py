@@ -116,6 +116,8 @@ def _entry(field: Field, short: str | None) -> list[str]:
     names = f"  --{field.key}" + (f", --{short}" if short and short != field.key else "")
     default = str(field.default).lower() if isinstance(field.default, bool) else field.default
     allowed = f" {{{'|'.join(field.choices)}}}" if field.choices else ""
+    if isinstance(default, list):
+        default = ",".join(map(str, default)) or None
     meaning = f"{field.meaning} [{'not set' if default is None else default}]"
     body = textwrap.wrap(meaning, WIDTH - 8, break_on_hyphens=False)
     return [names + allowed, *(f"        {line}" for line in body)]

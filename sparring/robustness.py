@@ -16,6 +16,7 @@ from sparring.encoders.bridge import find_function
 from sparring.evaluation import SLF, OnFeatures, SoftKNN, check_robustness, evaluate, features, measure_robustness
 from sparring.evaluation.robust import Progress
 from sparring.reporting import write_report
+from sparring.reporting.run_folder import read_run
 from sparring.training import checkpoints, new_encoder, resolve, run_folder
 from sparring.training.check import check_images, device_of
 from sparring.training.resume import run_and_checkpoint
@@ -67,14 +68,12 @@ def of_a_model(
     check_robustness(robustness)
     name = place.removeprefix("python:")
     folder = Path(config.out or f"runs/robustness-{name.rpartition('.')[2]}")
-    if (
-        folder.exists()
-        and any(folder.iterdir())
-        and not (folder / "robustness.json").exists()
-        and not unfinished(folder)
-    ):
-        raise ValueError(f"out is {folder}, which exists and holds no robustness.json: choose another folder")
-    model = find_function(name)()
+    check_folder(folder, name)
+    function = find_function(name, field="RUN")
+    try:
+        model = function()
+    except TypeError as error:
+        raise ValueError(f"{place} must be a function that is called without arguments: {error}") from error
     if not isinstance(model, nn.Module):
         raise ValueError(f"{place} must return an nn.Module, not a {type(model).__name__}")
     train, test = load_images(config.data, seed=robustness.seed)
@@ -85,6 +84,22 @@ def of_a_model(
             folder, model.to(device_of(config)), train, test, robustness, robustness.seed, {"words": name}, progress
         )
     return folder
+
+
+def check_folder(folder: Path, subject: str) -> None:
+    """A ValueError unless `folder` is new, empty, or holds figures of the same model."""
+    if not folder.exists():
+        return
+    if (folder / "config.yaml").exists():
+        raise ValueError(f"out is {folder}, a training run's folder: choose another for the figures of {subject}")
+    if (folder / "robustness.json").exists():
+        earlier = read_run(folder).robustness["subject"].get("words")
+        if earlier != subject:
+            raise ValueError(
+                f"out is {folder}, which holds figures of {earlier}: choose another for those of {subject}"
+            )
+    elif not unfinished(folder) and any(not path.name.startswith(".") for path in folder.iterdir()):
+        raise ValueError(f"out is {folder}, which exists and holds no robustness.json: choose another folder")
 
 
 def unfinished(folder: Path) -> bool:

@@ -57,9 +57,20 @@ def summarise_robustness(folder: Path) -> None:
         left_out = f"left out: {entry.get('left_out')}"
         measured = f"{_measured(entry)} ({entry.get('words', 'attack not said')})" if "accuracy" in entry else left_out
         rows.append((name, measured))
+    if seen.get("worst_case") and len(attacks) > 1:
+        rows.append(("all of them", f"{_measured(seen['worst_case'])} (right under every attack)"))
+    for name, entry in ((seen.get("representation") or {}).get("attacks") or {}).items():
+        ratio = (
+            "all images look alike"
+            if entry["ratio"] is None
+            else f"{entry['ratio']:.3g} times as far as images lie apart"
+        )
+        rows.append(("moved", f"{ratio}, random noise {entry['noise']['ratio'] or 0:.3g} ({name}: {entry['words']})"))
     corruptions = seen.get("corruptions")
     if corruptions:
-        many = f"mean of {len(corruptions['accuracy'])} corruptions, {len(corruptions['severities'])} severities each"
+        many = f"mean of {len(corruptions['accuracy'])} corruptions at severity {', '.join(map(str, corruptions['severities']))}"
+        if corruptions.get("missing"):
+            many += f" (missing: {', '.join(corruptions['missing'])})"
         error = f"mean error {100 * corruptions['mean_error']:.1f} %, n = {corruptions['n']:,}"
         rows.append(("corruptions", f"{100 * corruptions['mean_accuracy']:.1f} %, {many}, {error}"))
     verdict = seen.get("verdict")

@@ -23,6 +23,12 @@ def probabilities():
 
 def no_module():
     return 7
+
+def needs_more(width):
+    return net()
+
+def other():
+    return net()
 """
 
 
@@ -106,6 +112,10 @@ def test_anybodys_model(quiet, capsys):
         (["--attack", "pgd", "--images", "0"], "robustness.images must be at least 1"),
         (["--attack", "pgd", "--corrupted-root", "nowhere"], "nowhere"),
         (["--attack", "mpgd", "--targets", "99"], "wrong classes"),
+        (["--attack", "fgsm", "--steps", "7"], "robustness.steps is given, but fgsm has its own or none"),
+        (["--attack", "ascl-pgd", "--eps", "1/255"], "robustness.eps is given, but ascl-pgd has its own"),
+        (["--attack", "pgd,pgd-20"], "pgd and pgd-20 are the same here"),
+        (["--attack", "PGD"], "did you mean pgd?"),
     ],
 )
 def test_mistakes_are_one_sentence_and_write_nothing(trained, quiet, capsys, words, sentence):
@@ -123,7 +133,8 @@ def test_mistakes_are_one_sentence_and_write_nothing(trained, quiet, capsys, wor
         ("python:theirs.nett", "did you mean 'net'?"),
         ("python:theirs.no_module", "must return an nn.Module, not a int"),
         ("python:theirs.probabilities", "probabilities"),
-        ("python:nowhere.net", "nowhere cannot be imported"),
+        ("python:nowhere.net", "RUN python:nowhere.net: nowhere cannot be imported"),
+        ("python:theirs.needs_more", "called without arguments"),
     ],
 )
 def test_a_model_that_cannot_be_attacked_is_one_sentence(quiet, capsys, place, sentence):
@@ -149,3 +160,43 @@ def test_what_another_evaluation_left_unfinished_waits_on(trained, quiet, capsys
     assert code == 0, err
     assert (waiting / "settings.json").read_text() == "hours of work"
     assert [path.name for path in (trained / "autoattack").iterdir()] == ["autoattack"]
+
+
+def test_a_folder_after_a_kill_is_free_and_another_models_or_a_runs_is_not(trained, quiet, capsys):
+    words = ["--data", "synthetic", "--test-images", "24", "--image-size", "16", "--attack", "fgsm", "--trust", "false"]
+    Path("killed").mkdir()
+    Path("killed/.lock").touch()
+    assert run(capsys, "evaluate", "python:theirs.net", *words, "--out", "killed")[0] == 0
+    assert run(capsys, "evaluate", "python:theirs.net", *words, "--out", "killed")[0] == 0
+    code, _, err = run(capsys, "evaluate", "python:theirs.other", *words, "--out", "killed")
+    assert code == 2 and "holds figures of theirs.net" in err
+    code, _, err = run(capsys, "evaluate", "python:theirs.net", *words, "--out", trained)
+    assert code == 2 and "a training run's folder" in err
+    code, _, err = run(capsys, "evaluate", "python:theirs.net", *words, "--classifier", "knn")
+    assert code == 2 and "is a classifier already" in err
+
+
+def test_movement_of_representations_is_said(trained, quiet, capsys):
+    code, out, err = run(capsys, "evaluate", trained, "--representation", *QUICK)
+    assert code == 0, err
+    assert "times as far as images lie apart" in out and "random noise" in out
+
+
+def test_an_autoattack_of_other_settings_is_refused_before_any_attack(trained, quiet, capsys, monkeypatch):
+    words = ["--attack", "fgsm,square", "--square-queries", "5", *QUICK]
+    from sparring.attacks.autoattack.cascade import Cascade
+
+    attack = Cascade._attack
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Cascade, "_attack", killed)
+    code, _, err = run(capsys, "evaluate", trained, *words, "--eps", "16/255")
+    assert code == 130 and "interrupted" in err
+    monkeypatch.setattr(Cascade, "_attack", attack)
+    before = (trained / "robustness.json").read_bytes()
+    code, _, err = run(capsys, "evaluate", trained, *words, "--eps", "17/255")
+    assert code == 2 and "16/255" in err and "17/255" in err and "delete that folder" in err
+    assert (trained / "robustness.json").read_bytes() == before
+    assert run(capsys, "evaluate", trained, *words, "--eps", "16/255")[0] == 0

@@ -74,12 +74,12 @@ def check_model(package: str, name: str) -> None:
         raise ValueError(f"encoder.name: {package} has no model {name!r}{nearest(name, known)} (see {listing})")
 
 
-def find_function(place: str) -> Callable[..., Any]:
+def find_function(place: str, field: str = "encoder.name") -> Callable[..., Any]:
     """The function at MODULE.FUNCTION, looked for in the working directory too.
 
     It is called with `channels` and `image_size`, if it has parameters of these names. Raises ValueError if there is none.
     """
-    name = f"encoder.name python:{place}"
+    name = f"{field} python:{place}"
     module_name, _, function = place.rpartition(".")
     if not module_name:
         raise ValueError(f"{name} must be python:MODULE.FUNCTION, a function that returns an nn.Module")

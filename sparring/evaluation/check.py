@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterable
 from dataclasses import replace
 
 from jaxtyping import Float
@@ -44,13 +46,45 @@ def check_robustness(config: RobustnessConfig, classes: int | None = None) -> di
     ):
         raise ValueError(f"robustness.severities must be among 1, 2, 3, 4, 5, each once, not {config.severities}")
     check_targets(config, classes)
+    if isinstance(config.attack, str):
+        raise ValueError(f"robustness.attack must be a list of names, such as ['pgd'], not {config.attack!r}")
     if len(set(config.attack)) != len(config.attack):
         raise ValueError(f"robustness.attack names an attack twice: {', '.join(config.attack)}")
     if config.representation and config.eps == 0:
         raise ValueError("robustness.representation attacks the encoder: robustness.eps must be above 0, not 0")
     radius = replace(config, eps=config.eps or 1.0)  # names are checked at eps 0 too
     named = {name: named_attack(name, radius) for name in config.attack}
+    for one, other in itertools.combinations(named, 2):
+        if named[one] == named[other]:
+            raise ValueError(f"robustness.attack names an attack twice: {one} and {other} are the same here")
     return {name: attack for name, attack in named.items() if config.eps > 0 or name in PRESETS}
+
+
+USES = {
+    "norm": ("fgsm", "pgd", "mpgd", "autoattack", "square", "noise"),
+    "eps": ("fgsm", "pgd", "mpgd", "autoattack", "square", "noise"),
+    "steps": ("pgd", "mpgd"),
+    "step_size": ("pgd", "mpgd"),
+    "objective": ("fgsm", "pgd"),
+    "restarts": ("pgd",),
+    "targets": ("mpgd",),
+}
+"""Which attacks a setting is about; pgd-N has its own number of steps, a preset everything."""
+
+
+def check_used(config: RobustnessConfig, given: Iterable[str]) -> None:
+    """A ValueError for a setting of `given` that none of the attacks uses."""
+    for name in given:
+        if name not in USES or (name in ("eps", "norm") and config.representation):
+            continue
+        kinds = {
+            attack if name == "steps" else attack.partition("-")[0] for attack in config.attack if attack not in PRESETS
+        }
+        if config.attack and not kinds & set(USES[name]):
+            allowed = ", ".join(USES[name])
+            raise ValueError(
+                f"robustness.{name} is given, but {', '.join(config.attack)} has its own or none; it is for {allowed}"
+            )
 
 
 def check_targets(config: RobustnessConfig, classes: int | None) -> None:

@@ -37,9 +37,12 @@ def named_attack(name: str, config: RobustnessConfig) -> ClassifierAttack:
         return preset(name)
     counted = STEPS.fullmatch(name)
     if name not in ATTACKS and not counted:
-        near = get_close_matches(name, attack_names(), n=1)
+        near = get_close_matches(name.lower(), attack_names(), n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
-        raise ValueError(f"attack must be one of {', '.join(ATTACKS)}, pgd-N, mpgd-N or a preset, not {name!r}{hint}")
+        raise ValueError(
+            f"robustness.attack must be one of {', '.join(ATTACKS)}, pgd-N, mpgd-N or a preset (sparring list "
+            f"evaluation-attacks), not {name!r}{hint}"
+        )
     threat = NORMS[config.norm](config.eps)
     kind, steps = (counted[1], int(counted[2])) if counted else (name, config.steps)
     if kind == "fgsm":

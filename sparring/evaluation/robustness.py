@@ -127,9 +127,13 @@ def measure_robustness(
     predicted = predictions(model, x, batch_size=config.batch_size, seed=config.seed)
     correct = predicted == y
 
+    kept: dict[str, Path] = {}
+    for name, attack in attacks.items():
+        if state is not None and isinstance(attack, AutoAttack):
+            kept[name] = state / name
+            attack.check(model, x, y, state=kept[name])
     outcomes: dict[str, Attacked] = {}
     for name, attack in attacks.items():
-        kept = state / name if state is not None and isinstance(attack, AutoAttack) else None
         outcomes[name] = attacked(
             model,
             x,
@@ -138,7 +142,7 @@ def measure_robustness(
             correct=correct,
             batch_size=config.batch_size,
             seed=config.seed,
-            state=kept,
+            state=kept.get(name),
             progress=progress,
         )
     # eps 0 leaves every image as it is: robust accuracy is clean accuracy

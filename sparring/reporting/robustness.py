@@ -170,6 +170,12 @@ def _series(name: str, at: list[float | int], curve: dict[str, Any], color: str)
     return Series(name, at, curve["accuracy"], color, low, high)
 
 
+def _chance_of_classes(run: RunFolder) -> tuple[float, str]:
+    n = run.robustness["per_class"]["n"]
+    chance = max(n) / max(sum(n), 1)
+    return chance, f"chance, {100 * chance:.4g} %"
+
+
 def _chance(run: RunFolder) -> tuple[float, str]:
     classes = run.robustness["subject"]["classes"]
     chance = run.robustness.get("curves", {}).get("eps", {}).get("chance", 1 / classes)
@@ -211,7 +217,7 @@ def per_class(run: RunFolder) -> list[str]:
         clean = name == "clean"
         series.append(Bars(name, values, "clean" if clean else "adversarial", low, high, filled=not clean))
     groups = [str(name) for name in seen["classes"]]
-    drawing = bars(groups, series, y="accuracy", title="Accuracy per class", level=_chance(run))
+    drawing = bars(groups, series, y="accuracy", title="Accuracy per class", level=_chance_of_classes(run))
     return [figures([(drawing, f"{words}.")]), whole]
 
 

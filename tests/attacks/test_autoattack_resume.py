@@ -177,7 +177,7 @@ def same(settings):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"threat": Linf(0.05)}, "ran with eps 0.06, this one has 0.05"),
+        ({"threat": Linf(0.05)}, "ran with eps 0.06 \\(15.3/255\\), this one has 0.05 \\(12.75/255\\)"),
         ({"threat": L2(0.06)}, "ran with norm Linf, this one has L2"),
         ({"seed": 3}, "ran with seed 0, this one has 3"),
         ({"members": ("square", "apgd-ce")}, r"ran with members \['apgd-ce', 'square'\], this one has \['square', "),

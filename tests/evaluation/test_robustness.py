@@ -246,7 +246,7 @@ def test_attacks_of_different_threats_have_checks_of_their_own_and_no_worst_case
     )
     settings["attack"] = [linf, l2]
     entry = measure_robustness(model, images, labels, RobustnessConfig(**settings)).entry
-    assert entry["worst_case"] is None and len(entry["checks"]) == 24
+    assert entry["worst_case"] is None and len(entry["checks"]) == 26
     assert entry["checks"][0]["title"].startswith("Linf eps 16/255: ")
     assert "(Linf eps 16/255 and L2 eps 0.25, n = 12 images)" in entry["verdict"]["sentence"]
     assert entry["attacks"][linf]["eps"] == 16 / 255 and entry["attacks"][l2]["norm"] == "L2"

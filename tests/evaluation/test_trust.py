@@ -12,9 +12,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from sparring.attacks import L1, L2, PGD, Linf
+from sparring.attacks import L1, L2, PGD, Linf, RandomNoise, Untargeted
 from sparring.evaluation.intervals import wilson
-from sparring.evaluation.robust import Attacked
+from sparring.evaluation.robust import Attacked, attacked
 from sparring.evaluation.trust import Against, trust_checks
 from sparring.evaluation.trust.measure import radii_of, worst_rise
 from sparring.evaluation.trust.substitute import fit_substitute
@@ -214,6 +214,15 @@ def test_chance_is_that_of_the_largest_class(digits):
     assert check.colour == "green" and check.figures["chance"] == 40 / 48
 
 
+def test_an_attack_that_is_too_weak_casts_doubt(natural, digits, rival):
+    x, y = digits[2][:40], digits[3][:40]
+    noise = {"noise": attacked(natural, x, y, Untargeted(RandomNoise(LINF)))}
+    pgd = {"pgd": attacked(natural, x, y, Untargeted(PGD(LINF, 50), "margin"))}
+    for runs, colour in ((noise, "red"), (noise | pgd, "green")):
+        trust = trust_checks(natural, x, y, threat=LINF, surrogate=rival, attacks=runs, **FAST)
+        assert said(trust, "strong_enough").colour == colour
+
+
 class InDomain(nn.Module):
     """A dual encoder's classifier that chooses its domain inside its forward."""
 
@@ -301,7 +310,7 @@ def test_an_attack_that_left_its_ball(ask, natural, digits):
     theirs = Attacked(
         x_adv=digits[2],
         predicted=digits[3],
-        correct=digits[3] == 0,
+        correct=torch.zeros(len(digits[3]), dtype=torch.bool),
         distance=1.2,
         outside=0.0,
         seconds=1.0,

@@ -193,7 +193,7 @@ def test_the_verdict():
     assert grey.sentence == "Not checked: there is nothing to transfer."
     assert verdict([*green[:-1], grey]) == {
         "colour": "yellow",
-        "sentence": "The numbers can be trusted with care: 1 of 12 checks could not be made.",
+        "sentence": "The numbers can be trusted with care: 1 of 13 checks could not be made.",
     }
     assert verdict([grey, check("objectives", "yellow"), check("beats_noise", "red"), check("logits", "red")]) == {
         "colour": "red",
@@ -204,3 +204,11 @@ def test_the_verdict():
         "colour": "yellow",
         "sentence": "The numbers could not be judged: 6 of 12 checks could not be made.",
     }
+
+
+@pytest.mark.parametrize(
+    ("only_checks", "both", "colour"),
+    [(4, 20, "green"), (5, 20, "yellow"), (19, 20, "yellow"), (21, 20, "red"), (30, 0, "red")],
+)
+def test_strong_enough(only_checks, both, colour):
+    assert judge_attacks.strong_enough(against(only_checks, 0, both=both)).colour == colour

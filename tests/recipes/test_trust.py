@@ -54,7 +54,7 @@ def test_rows_are_written_once_with_everything_that_their_figures_depend_on(imag
     written = [json.loads(file.read_text()) for file in files]
     assert [result["row"] for result in written] == ["natural", "randomised"]
     for result in written:
-        assert len(result["checks"]) == 12 and result["environment"]["versions"]["torch"]
+        assert len(result["checks"]) == 13 and result["environment"]["versions"]["torch"]
         assert result["config"]["robustness"]["version"] == 2 and "command" not in result["environment"]
         assert result["results"]["clean"]["n"] == 20
     assert written[1]["checks"]["deterministic"]["colour"] == "red"

@@ -72,10 +72,13 @@ def test_the_terminal_says_the_figures_and_what_casts_doubt_on_them(tmp_path, ca
         "images": "folder:pets: a seeded draw of 40 of 1,234 test images",
         "clean": "75.0 %, 95 % interval 10.1 to 70.2, n = 40",
     }
+    corrupted = "corruptions at severity 1, 5 (missing: frost)"
     assert printed[3:] == [
         ["pgd", f"30.0 %, 95 % interval 10.1 to 70.2, n = 40 ({PGD})"],
         ["autoattack", "22.5 %, 95 % interval 10.1 to 70.2, n = 40 (AutoAttack, Linf, eps 8/255)"],
-        ["corruptions", "50.0 %, mean of 4 corruptions, 2 severities each, mean error 50.0 %, n = 40"],
+        ["all", "of them  20.0 %, 95 % interval 10.1 to 70.2, n = 40 (right under every attack)"],
+        ["moved", "0.25 times as far as images lie apart, random noise 0 (feature distance: PGD on distance)"],
+        ["corruptions", f"50.0 %, mean of 4 {corrupted}, mean error 50.0 %, n = 40"],
         ["verdict", "red: Not to be trusted: <u>Square</u> is stronger."],
         ["failed", "Title of square: Sentence of square."],
         ["doubtful", "Title of logits: Sentence of logits."],
@@ -83,4 +86,4 @@ def test_the_terminal_says_the_figures_and_what_casts_doubt_on_them(tmp_path, ca
     ]
     attacks = {"pgd": {"left_out": "nothing was right"}}
     summarise_robustness(write_evaluation(path, without_figures(attacks=attacks, verdict=None, checks=[])))
-    assert [line.split()[0] for line in capsys.readouterr().out.strip().splitlines()][3:] == ["pgd", "report"]
+    assert [line.split()[0] for line in capsys.readouterr().out.strip().splitlines()][3:] == ["pgd", "moved", "report"]

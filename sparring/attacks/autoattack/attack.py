@@ -22,6 +22,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -124,11 +125,29 @@ class AutoAttack:
         one that was not, and a finished one returns at once. Other settings, images or model are refused by name.
         `progress` is told where things stand after the predictions and every batch.
         """
+        device = place_of(model, x)
+        with undisturbed(model, device):
+            return self._cascade(model, x, y, device, state, progress).run()
+
+    def check(self, model: Model, x: Float[Tensor, "n C H W"], y: Int[Tensor, " n"], *, state: Path) -> None:
+        """Raise the ValueError that `run` would, for what is kept in `state` or for a model that cannot be attacked, without
+        attacking."""
+        device = place_of(model, x)
+        with undisturbed(model, device):
+            self._cascade(model, x, y, device, state, None).check()
+
+    def _cascade(
+        self,
+        model: Model,
+        x: Float[Tensor, "n C H W"],
+        y: Int[Tensor, " n"],
+        device: torch.device,
+        state: Path | None,
+        progress: Callable[[Progress], None] | None,
+    ) -> Any:
         from sparring.attacks.autoattack.cascade import Cascade
         from sparring.attacks.autoattack.state import State
 
         check_images(x, y)
-        device = place_of(model, x)
         keeper = None if state is None else State(Path(state))
-        with undisturbed(model, device):
-            return Cascade(self, model, x.detach(), y.detach(), device, keeper, progress).run()
+        return Cascade(self, model, x.detach(), y.detach(), device, keeper, progress)

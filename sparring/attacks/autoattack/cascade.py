@@ -58,6 +58,12 @@ class Cascade:
             self.state.check(fingerprint(self.attack, self.x, self.y, self.probe, self.device))
             return self._run()
 
+    def check(self) -> None:
+        """ValueError if what the state keeps is of other settings, images or model."""
+        if self.state is not None and self.state.begun:
+            with self.state.held():
+                self.state.check(fingerprint(self.attack, self.x, self.y, self.probe, self.device))
+
     def _run(self) -> AutoAttacked:
         x_adv, codes = self.x.clone(), torch.empty(len(self.x), dtype=torch.int64)
         for number, rows in enumerate(torch.arange(len(self.x)).split(self.attack.chunk)):

@@ -120,6 +120,11 @@ class State:
                 ) from None
             yield
 
+    @property
+    def begun(self) -> bool:
+        """Whether an AutoAttack was begun here."""
+        return (self.folder / SETTINGS).exists()
+
     def check(self, now: dict[str, Any]) -> None:
         """Record the settings, or compare them with the recorded ones: ValueError that names what differs."""
         path = self.folder / SETTINGS
@@ -137,16 +142,17 @@ class State:
             raise ValueError(f"state: {path} is damaged ({error}); delete the folder and start again.") from None
         for name, value in now.items():
             if name != "logits" and before.get(name) != value:
+                there, here = (_radius(v) if name == "eps" else v for v in (before.get(name), value))
                 raise ValueError(
-                    f"state: the AutoAttack in {self.folder} ran with {name} {before.get(name)}, this one has {value}; "
-                    "continue with what it had, or choose another folder."
+                    f"an unfinished AutoAttack waits in {self.folder}, which ran with {name} {there}, this one has {here}; "
+                    "continue with what it had, or delete that folder to start anew."
                 )
         logits = torch.tensor(now["logits"])
         difference = (logits - probe).abs().max().item() if logits.shape == probe.shape else float("inf")
         if not difference <= SAME * logits.abs().max().item():
             raise ValueError(
-                f"state: the AutoAttack in {self.folder} ran with another model: logits of the first image "
-                f"{_short(probe)}, now {_short(logits)}; continue with the model it had, or choose another folder."
+                f"an unfinished AutoAttack waits in {self.folder}, which ran with another model: logits of the first image "
+                f"{_short(probe)}, now {_short(logits)}; continue with the model it had, or delete that folder."
             )
 
     def load(self, number: int, x: Shaped[Tensor, "m C H W"], members: int) -> Chunk | None:
@@ -200,6 +206,11 @@ def _flush(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _radius(eps: float) -> str:
+    """With the 255ths that people write."""
+    return f"{eps:.6g} ({255 * eps:.4g}/255)"
 
 
 def _short(logits: Tensor) -> str:

@@ -28,6 +28,7 @@ TITLES = {
     "within_threat": "Every attack stayed in its ball and in [0, 1]",
     "one_step": "One step is not far weaker than many",
     "objectives": "Cross-entropy and margin agree",
+    "strong_enough": "The attacks asked for are as strong as the checks' own",
 }
 FAULTS = {
     "eps_to_chance": "the attack fails even where it may replace the image by any other",
@@ -42,6 +43,7 @@ FAULTS = {
     "within_threat": "an attack left its ball or the box",
     "one_step": "FGSM accuracy says nothing of stronger attacks (catastrophic overfitting)",
     "objectives": "cross-entropy misses much that margin finds",
+    "strong_enough": "the attacks asked for break far less than plain PGD does",
 }
 
 

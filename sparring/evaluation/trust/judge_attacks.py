@@ -97,6 +97,22 @@ def weaker_than_gradients(
     return answer(name, "green", f"{both}{missed}.", figures)
 
 
+def strong_enough(result: Against) -> Check:
+    """The checks' gradient attacks (first) and all attacks whose figures are in question (second), on the right images."""
+    figures = {
+        "right_images": result.n,
+        "broken_by_checks": result.first,
+        "broken_by_attacks": result.second,
+        "missed_by_attacks": result.only_first,
+        "standard_errors": result.z,
+    }
+    both = f"The checks' own PGD breaks {result.first} of {result.n} right images, the attacks asked for {result.second} of them"
+    if result.z > STANDARD_ERRORS:
+        sentence = f"{both}: robust accuracy is lower than they say; ask for a stronger attack, such as autoattack."
+        return answer("strong_enough", "red" if 2 * result.second < result.first else "yellow", sentence, figures)
+    return answer("strong_enough", "green", f"{both}.", figures)
+
+
 def within_threat(runs: Mapping[str, tuple[float, float]]) -> Check:
     """By attack: the largest ||x_adv - x|| / eps, and how far a pixel lies outside [0, 1], measured in float32."""
     farthest, outside = (max(runs, key=lambda name: _number(runs[name][end])) for end in (0, 1))

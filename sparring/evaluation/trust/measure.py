@@ -57,6 +57,8 @@ class Measured:
     std: tuple[float, ...] | None
     runs: dict[str, tuple[float, float]]
     """By attack: the largest distance in eps, and from [0, 1]."""
+    asked: Bool[Tensor, " n"] | None = None
+    """Survivors of all attacks whose figures are in question; None without them."""
     climbed: dict[Any, Tensor] = field(default_factory=dict)
 
     def curves(self) -> dict[str, Any]:

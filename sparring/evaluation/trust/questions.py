@@ -1,4 +1,4 @@
-"""The twelve checks as questions to what is measured: which figures each of them needs."""
+"""The thirteen checks as questions to what is measured: which figures each of them needs."""
 
 from __future__ import annotations
 
@@ -133,6 +133,13 @@ def objectives(m: Measured) -> Check:
     return judge_attacks.objectives(m.against(margin, ce))
 
 
+def strong_enough(m: Measured) -> Check:
+    """`judge_attacks.strong_enough` of what was measured."""
+    assert m.asked is not None
+    m.differentiable()
+    return judge_attacks.strong_enough(m.against(m.white_box, m.asked))
+
+
 def other_domain(m: Measured, ran: handover.Ran) -> tuple[Domain, Against] | None:
     """The batch norm domain that is not in use, and images right there against those right here."""
     if ran.domain is None:
@@ -149,7 +156,7 @@ QUESTIONS: dict[str, Callable[[Measured], Check]] = {
     question.__name__: question
     for question in (
         eps_to_chance, more_steps, beats_noise, beats_square, nonzero_gradients, deterministic, logits, transfer,
-        evaluation_mode, one_step, objectives, within_threat,
+        evaluation_mode, one_step, objectives, strong_enough, within_threat,
     )
 }  # fmt: skip
 """By name; the one about ball and box comes last, when all attacks were made."""

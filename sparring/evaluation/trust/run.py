@@ -54,12 +54,14 @@ def trust_checks(
     std: tuple[float, ...] | None = None,
     progress: Progress | None = None,
 ) -> Trust:
-    """Twelve checks of an evaluation of `model` under `threat`, on `images` of the images x in [0, 1] (a seeded draw).
+    """Thirteen checks (twelve without `attacks`) of an evaluation of `model` under `threat`, on `images` of the images x
+    in [0, 1] (a seeded draw).
 
     Hand over the model as you would use it: its mode is one of the things looked at. `correct` is where it is right on x,
     if that is known. `surrogate` is another model whose adversarial examples are tried; without one, a small network is
     fitted to the model's predictions on `train_images` (uint8, or float in [0, 1]), or on x. `attacks` are the runs whose
-    figures are in question: they are looked at for ball and box. `std` is for threats in normalised units.
+    figures are in question: they are looked at for ball and box, and for being weaker than the checks' own. `std` is for
+    threats in normalised units.
 
     The attacks are PGD from a random start with steps of 2.5 eps / steps (on cross-entropy and margin), FGSM, 10 draws of
     noise, and Square. They take, for each image that is right before, at most sum(steps) + 223 forwards with a backward
@@ -86,18 +88,20 @@ def trust_checks(
     measured = Measured(
         model, x, y, threat, outputs, right, surrogate, pool, seed, steps, square_queries, batch_size, std,
         {name: (run.distance, run.outside) for name, run in (attacks or {}).items() if run is not None},
+        torch.stack([run.correct[rows] for run in attacks.values() if run is not None]).all(dim=0) if attacks else None,
     )  # fmt: skip
+    questions = {name: ask for name, ask in QUESTIONS.items() if attacks or name != "strong_enough"}
     checks: dict[str, Check] = {}
-    for number, (name, ask) in enumerate(QUESTIONS.items()):
+    for number, (name, ask) in enumerate(questions.items()):
         if progress is not None:
-            progress(f"trust check: {TITLES[name]}", number, len(QUESTIONS), None)
+            progress(f"trust check: {TITLES[name]}", number, len(questions), None)
         try:
             with leaving_no_trace(place):
                 seeded(place, seed)
                 checks[name] = ask(measured)
         except NotMeasured as reason:
             checks[name] = not_run(name, str(reason))
-    in_order = [checks[name] for name in TITLES]
+    in_order = [checks[name] for name in TITLES if name in checks]
     with leaving_no_trace(place):
         seeded(place, seed)
         return Trust(in_order, measured.curves(), verdict(in_order))
