@@ -19,7 +19,7 @@ class MethodConfig:
     """Which equation is minimised. A field that the chosen method does not have must stay None."""
 
     name: str = "clae"
-    """plain, uel, simclr, supcon or clae (`sparring list` shows all)."""
+    """clae, simclr, ... for encoders; natural, adversarial_training, ascl, ... for classifiers (`sparring list` shows all)."""
     base: str | None = None
     """clae: the method whose loss is attacked (plain, uel, simclr)."""
     alpha: float | None = None
@@ -28,6 +28,26 @@ class MethodConfig:
     """Divides the cosine similarities of the loss."""
     pairs: str | None = None
     """Pair selector: same_image or same_label; with a classifier also hard, soft, leaked or leaked_official."""
+    similarity: Literal["cosine", "l1", "l2", "linf"] | None = None
+    """ascl: cosine, or minus a distance between rows of unit length."""
+    clean_weight: float | None = None
+    """adversarial_training, adr, ascl: weight of the clean cross-entropy."""
+    lambda_scl: float | None = None
+    """ascl, org_scl: weight of the supervised contrastive loss, eq. 6."""
+    lambda_vat: float | None = None
+    """ascl: weight of KL(clean || adversarial), eq. 6."""
+    beta: float | None = None
+    """trades: weight of KL(clean || adversarial)."""
+    lc: float | None = None
+    """adr: weight of local compactness."""
+    ls: float | None = None
+    """adr: weight of local smoothness."""
+    gc: float | None = None
+    """adr: weight of global compactness."""
+    cf: float | None = None
+    """adr: weight of confidence."""
+    attack_mode: Literal["train", "eval"] | None = None
+    """Supervised methods with an adversary: statistics of batch norms inside the attack, the batch's or the running ones."""
     detach_keys: bool | None = None
     """uel: whether keys carry no gradient, as published."""
     preset: Literal["paper", "official"] = "paper"

@@ -55,7 +55,9 @@ def measure(
     train_images, test_images = load_images(config.data, seed=config.training.seed)
     check_images(config, train_images, needs_labels=False)
     device = device_of(config)
-    encoder = new_encoder(config, train_images.channels, weights=checkpoint / checkpoints.WEIGHTS).to(device)
+    encoder = new_encoder(
+        config, train_images.channels, len(train_images.classes), weights=checkpoint / checkpoints.WEIGHTS
+    ).to(device)
     evaluation, classifiers = config.evaluation, dict[str, nn.Linear]()
     results = evaluate(
         encoder,

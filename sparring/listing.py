@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-NOT_A_METHOD = ("__init__", "settings")
+NOT_A_METHOD = ("__init__", "settings", "supervised")
 
 
 def methods() -> dict[str, str]:

@@ -46,7 +46,9 @@ def of_a_run(
                 raise ValueError(
                     f"the {which} images of {images.name} have no labels: there is no class to be wrong in"
                 )
-        encoder = new_encoder(config, train.channels, weights=checkpoint / checkpoints.WEIGHTS).to(device_of(config))
+        encoder = new_encoder(config, train.channels, len(train.classes), weights=checkpoint / checkpoints.WEIGHTS).to(
+            device_of(config)
+        )
         model, fitted = classifier(encoder, train, test, config, robustness.classifier)
         epochs = checkpoints.position(checkpoint)[0]
         subject = {

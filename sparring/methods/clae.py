@@ -57,6 +57,8 @@ class CLAE:
     alpha: float = 1.0
     preset: Literal["paper", "official"] = "paper"
 
+    dual: ClassVar[bool] = True
+
     @property
     def needs_labels(self) -> bool:
         """Whether the base needs labels."""

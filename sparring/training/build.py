@@ -22,14 +22,14 @@ METHODS: dict[str, type] = {
 """Every method by the name of its file."""
 BASES = [name for name, cls in METHODS.items() if hasattr(cls, "loss")]
 """Methods whose loss is a function of two views' embeddings, so that others can stand on them."""
-PAIRS: dict[str, Selector] = {
-    "same_image": same_image,
-    "same_label": same_label,
+NEED_PREDICTIONS: dict[str, Selector] = {
     "hard": hard,
     "soft": soft,
     "leaked": leaked,
     "leaked_official": leaked_official,
 }
+"""Pair selectors that ask a classifier."""
+PAIRS: dict[str, Selector] = {"same_image": same_image, "same_label": same_label, **NEED_PREDICTIONS}
 ATTACKS: dict[str, type] = {"fgsm": FGSM, "rfgsm": RFGSM, "ffgsm": FFGSM, "pgd": PGD, "noise": RandomNoise}
 BASE = "simclr"
 """The base of a method that stands on one, if none is named."""
@@ -49,6 +49,16 @@ def choose(field: str, value: str, allowed: Iterable[str]) -> str:
 def options_of(cls: type) -> set[str]:
     """The fields of a method or attack class that a configuration can set."""
     return {field.name for field in fields(cls)} - {"attack", "threat"}
+
+
+def has_two_norms(config: RunConfig) -> bool:
+    """Whether the method keeps a second batch norm for adversarial images."""
+    return getattr(METHODS[config.method.name], "dual", False)
+
+
+def classifies(config: RunConfig) -> bool:
+    """Whether the method trains a classifier on the representation."""
+    return getattr(METHODS[config.method.name], "classifies", False)
 
 
 def has_base(name: str) -> bool:
@@ -79,6 +89,10 @@ def build_method(config: RunConfig) -> Any:
     name = choose("method.name", method.name, METHODS)
     if method.pairs is not None:
         choose("method.pairs", method.pairs, PAIRS)
+        if method.pairs in NEED_PREDICTIONS and not classifies(config):
+            raise ValueError(
+                f"method.pairs is {method.pairs}, which asks a classifier for predictions, but {name} trains none"
+            )
     given = _options(METHODS[name], config)
     if has_base(name):
         base = METHODS[choose("method.base", method.base or BASE, BASES)]
@@ -133,7 +147,7 @@ def build_attack(config: RunConfig) -> Any:
     for key in settings:
         if key not in options_of(cls):
             raise ValueError(f"attack.{key} is set to {settings[key]}, but {name} has no such option")
-    if settings.get("restarts", 1) > 1:
+    if settings.get("restarts", 1) > 1 and not classifies(config):
         raise ValueError(
             f"attack.restarts must be 1 in training, not {settings['restarts']}: a contrastive loss is one value a "
             "batch, so no image has a best restart of its own"

@@ -9,7 +9,7 @@ import torch
 from sparring.config import RunConfig
 from sparring.data import ImageSet, pipeline_names
 from sparring.encoders import check_name
-from sparring.training.build import build_method, choose, has_attack
+from sparring.training.build import build_method, choose, has_two_norms
 
 
 def at_least(field: str, value: int | float | None, least: int | float, why: str = "") -> None:
@@ -142,7 +142,7 @@ def _evaluation(config: RunConfig) -> None:
     at_least("evaluation.logistic_epochs", evaluation.logistic_epochs, 1)
     above("evaluation.logistic_lr", evaluation.logistic_lr, 0)
     at_least("evaluation.logistic_batch_size", evaluation.logistic_batch_size, 1)
-    if evaluation.domain == "adv" and not has_attack(config):
+    if evaluation.domain == "adv" and not has_two_norms(config):
         raise ValueError(f"evaluation.domain is adv, but {config.method.name} has one batch norm, the clean one")
     for eps in evaluation.attack_eps:
         at_least("evaluation.attack_eps", eps, 0)

@@ -28,14 +28,13 @@ def train(config: RunConfig) -> Path:
     train_images, _ = load_images(config.data, seed=config.training.seed)
     config.data.image_size = train_images.image_size
     check_images(config, train_images, needs_labels(config))
-    channels = train_images.channels
     run, checkpoint, state, weights = choose_folder(config), None, None, None
     if config.resume is not None:
         run, checkpoint = run_and_checkpoint(config.resume)
         state, weights = load_state(checkpoint), checkpoint / WEIGHTS
     elif config.init_from is not None:
         weights = weights_of(config.init_from)
-    encoder = new_encoder(config, channels, weights=weights)
+    encoder = new_encoder(config, train_images.channels, len(train_images.classes), weights=weights)
     if not is_first():
         fit(run, config, encoder, train_images, state)
         return run

@@ -18,7 +18,7 @@ from sparring.config import RunConfig
 from sparring.data import Batches, ImageSet, pipeline
 from sparring.encoders import ContrastiveEncoder, build_encoder, load_weights
 from sparring.training import checkpoints
-from sparring.training.build import build_method, has_attack
+from sparring.training.build import build_method, classifies, has_two_norms
 from sparring.training.check import device_of
 from sparring.training.loop import Loop
 from sparring.training.module import ContrastiveModule
@@ -29,13 +29,20 @@ from sparring.training.signals import StopRequest, listening
 from sparring.training.uniform import uniform_loss
 
 
-def new_encoder(config: RunConfig, channels: int, *, weights: Path | None = None) -> ContrastiveEncoder:
-    """The encoder of a resolved configuration with its seeded first weights, or with those of `weights`."""
+def new_encoder(config: RunConfig, channels: int, classes: int, *, weights: Path | None = None) -> ContrastiveEncoder:
+    """The encoder of a resolved configuration with its seeded first weights, or with those of `weights`.
+
+    Methods that train a classifier get one for `classes` classes.
+    """
     assert config.data.image_size is not None
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive(config.training.seed, "weights"))
         encoder = build_encoder(
-            config.encoder, channels=channels, image_size=config.data.image_size, dual=has_attack(config)
+            config.encoder,
+            channels=channels,
+            image_size=config.data.image_size,
+            dual=has_two_norms(config),
+            classes=classes if classifies(config) else None,
         )
     if weights is not None:
         load_weights(encoder, weights)
@@ -102,7 +109,7 @@ def fit(
             config,
             display,
             probe=probe,
-            uniform=uniform_loss(method, training.batch_size),
+            uniform=None if classifies(config) else uniform_loss(method, training.batch_size),
             request=request,
             resume=resume,
         )

@@ -10,9 +10,11 @@ process and several: the random start of an attack is drawn by each process for 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 import torch.distributed as dist
-from torch import Tensor
+from torch import Tensor, nn
 
 from sparring.types import Classifying, Domain, Encoder, Outputs
 
@@ -45,6 +47,10 @@ class Gathered:
     def std(self) -> tuple[float, ...]:
         """Per-channel standard deviation of the encoder's normalisation."""
         return self.encoder.std
+
+    def modules(self) -> Iterator[nn.Module]:
+        """The encoder's."""
+        return self.encoder.modules() if isinstance(self.encoder, nn.Module) else iter(())
 
     def __call__(self, x: Tensor, domain: Domain = "clean") -> Tensor:
         """Embeddings z of all processes' images, [.., processes * B, D]."""

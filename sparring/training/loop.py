@@ -35,7 +35,7 @@ class Loop(lightning.Callback):
         display: Display,
         *,
         probe: Probe | None,
-        uniform: float,
+        uniform: float | None,
         request: StopRequest,
         resume: checkpoints.State | None = None,
     ) -> None:
@@ -134,7 +134,7 @@ class Loop(lightning.Callback):
         (self.display.note if not self.display.bar.disable and not probe else self.display.say)(sentence)
 
     def _warn_if_uniform(self, module: ContrastiveModule, loss: float) -> None:
-        if module.epoch < PATIENCE:
+        if self.uniform is not None and module.epoch < PATIENCE:
             self.losses.append(loss)
             if still_uniform(self.losses, self.uniform):
                 self.display.say(

@@ -32,6 +32,8 @@ from sparring.training.run_folder import check_out
 LOGISTIC_EPOCHS = 1000
 """CLAE's published evaluation on CIFAR."""
 KNN_K = 200
+KNN_TEMPERATURE = 0.1
+"""Of methods whose loss has none."""
 
 
 def resolve(config: RunConfig) -> RunConfig:
@@ -74,27 +76,27 @@ def _method(config: RunConfig) -> None:
     if has_base(name):
         method.base = choose("method.base", method.base or BASE, BASES)
         allowed |= options_of(METHODS[method.base])
-    for option in ("base", "alpha", "temperature", "pairs", "detach_keys"):
+    for option in sorted(set(vars(method)) - {"name", "preset"}):
         value = getattr(method, option)
         if value is not None and option not in allowed:
             whom = f"{name} over {method.base}" if has_base(name) else name
             raise ValueError(f"method.{option} is {value!r}, but {whom} has no such option (it has {_list(allowed)})")
     if method.preset != "paper" and "preset" not in allowed:
         raise ValueError(f"method.preset is {method.preset!r}, but {name} is the same in paper and published code")
-    for option in ("alpha", "temperature"):
-        value = getattr(method, option)
-        if value is not None and not value > 0:
-            raise ValueError(f"method.{option} must be more than 0, not {value}")
+    for option, value in vars(method).items():
+        positive = option in ("alpha", "temperature")
+        if isinstance(value, float) and not (value > 0 if positive else value >= 0):
+            raise ValueError(f"method.{option} must be {'more than 0' if positive else 'at least 0'}, not {value}")
     if not has_attack(config) and config.attack != type(config.attack)():
         given = {key: value for key, value in vars(config.attack).items() if value is not None}
         key, value = next(iter(given.items()))
         raise ValueError(f"attack.{key} is {value!r}, but {name} has no attack; clae over {name} has one")
     built = build_method(config)
-    base = getattr(built, "base", built)
-    method.alpha = getattr(built, "alpha", None)
-    method.temperature = base.temperature
-    method.detach_keys = getattr(base, "detach_keys", None)
-    method.pairs = next(key for key, selector in PAIRS.items() if selector is base.pairs)
+    for part in (built, getattr(built, "base", built)):
+        for option in options_of(type(part)) - {"base", "pairs", "preset"}:
+            setattr(method, option, getattr(part, option))
+        if hasattr(part, "pairs"):
+            method.pairs = next(key for key, selector in PAIRS.items() if selector is part.pairs)
 
 
 def _list(options: set[str]) -> str:
@@ -157,7 +159,7 @@ def _evaluation(config: RunConfig, base: Any) -> None:
     evaluation, demo = config.evaluation, config.data.name == "digits"
     evaluation.knn_k = KNN_K if evaluation.knn_k is None else evaluation.knn_k
     if evaluation.knn_temperature is None:
-        evaluation.knn_temperature = base.temperature
+        evaluation.knn_temperature = getattr(base, "temperature", KNN_TEMPERATURE)
     settings = base.settings
     evaluation.knn_features = evaluation.knn_features or settings.features
     evaluation.logistic_features = evaluation.logistic_features or settings.features

@@ -26,7 +26,7 @@ def main(run: str, checkpoint: str, messages: str) -> None:
             state, weights = load_state(Path(checkpoint)), Path(checkpoint) / WEIGHTS
         elif config.init_from is not None:
             weights = weights_of(config.init_from)
-        encoder = new_encoder(config, train.channels, weights=weights)
+        encoder = new_encoder(config, train.channels, len(train.classes), weights=weights)
         fit(Path(run), config, encoder, train, state)
     except Exception as error:
         (Path(messages) / f"rank-{os.environ.get('RANK', '0')}.txt").write_text(f"{error}")
