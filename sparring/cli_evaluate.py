@@ -23,7 +23,8 @@ results.json (or robustness.json) and report.html anew; earlier figures are kept
   RUN                         a run folder (its newest checkpoint), or RUN/checkpoints/epoch-0010
   python:MODULE.FUNCTION      anybody's classifier: a function that returns an nn.Module from images in [0, 1] to logits;
                               its figures go to --out [runs/robustness-FUNCTION]
-  --protocol NAMES            knn, logistic, linear, or several with commas [knn,logistic]
+  --protocol NAMES            knn, logistic, linear, own (the classifier that the method trained), or several with commas
+                              [knn,logistic, and own if there is one]
   --protocol-version VERSION  default (nothing is chosen on test images) or paper (CLAE's published evaluation: best test
                               epoch, kNN on z); every figure made so says so [default]
   --debug                     show where an error happened
@@ -101,9 +102,9 @@ def _means(flag: str, known: dict[str, Field]) -> bool:
 
 
 def _clean(place: str, settings: dict[str, Any], read: Words) -> int:
-    protocols = read.options.get("protocol", ["knn,logistic"])[-1].split(",")
+    protocols = read.options["protocol"][-1].split(",") if "protocol" in read.options else None
     version = read.options.get("protocol-version", ["default"])[-1]
-    _one_of("--protocol", protocols, ("knn", "logistic", "linear"))
+    _one_of("--protocol", protocols or (), ("knn", "logistic", "linear", "own"))
     _one_of("--protocol-version", [version], ("default", "paper"))
     from sparring import training
     from sparring.experiment import measure

@@ -101,7 +101,8 @@ class DataConfig:
     test_images: int | None = None
     """Only so many evaluation images, likewise."""
     views: str | None = None
-    """Augmentation pipeline: simclr, uel (Plain and UEL), supcon, digits or none (two views); crop-flip or shift-flip (one)."""
+    """Augmentation pipeline: simclr, uel (Plain and UEL), supcon, digits, crop-flip, shift-flip (ASCL) or none; the method says
+    how many views are made."""
     loading: Literal["auto", "memory", "stream"] = "auto"
     """Whether images are kept as uint8 in memory (or on the GPU) or streamed from workers."""
     workers: int = 2
@@ -228,8 +229,8 @@ class RobustnessConfig:
     """mpgd: wrong classes that are tried, the highest-scored first; None is all."""
     images: int | None = 500
     """Test images under attack, a seeded draw; None is all."""
-    classifier: Literal["logistic", "linear", "slf", "knn"] = "logistic"
-    """What stands on the frozen encoder."""
+    classifier: Literal["own", "logistic", "linear", "slf", "knn"] | None = None
+    """What stands on the frozen encoder; None is the run's own classifier where its method trains one, else logistic."""
     corruptions: bool = False
     """Whether the 15 corruptions of ImageNet-C are measured, at every severity."""
     corruption_table: Literal["cifar", "imagenet"] = "cifar"

@@ -9,12 +9,12 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from sparring.config import RunConfig
+from sparring.config import MethodConfig, RunConfig
 from sparring.data import ImageSet, load_images
 from sparring.evaluation import evaluate
 from sparring.reporting import collect, write_report
 from sparring.training import build_attack, build_method, checkpoints, new_encoder, run_folder, train
-from sparring.training.build import has_attack
+from sparring.training.build import classifies, has_attack
 from sparring.training.check import check_images, device_of
 from sparring.training.launch import is_first
 from sparring.training.resume import run_and_checkpoint
@@ -42,14 +42,17 @@ def measure(
     place: str | Path,
     config: RunConfig,
     *,
-    protocols: Sequence[str] = ("knn", "logistic"),
+    protocols: Sequence[str] | None = None,
     version: Literal["default", "paper"] = "default",
 ) -> dict[str, dict[str, Any]]:
     """Evaluate the checkpoint that `place` names and write results.json, analysis.json and report.html into its run.
 
     `config` is the run's, resolved, with whatever its `evaluation` should change. The figures of an earlier evaluation are
-    kept as results-1.json, results-2.json and so on. Raises ValueError for what cannot be measured, before any is written.
+    kept as results-1.json, results-2.json and so on. `protocols` None is kNN, logistic regression and, where the method
+    trains one, its own classifier. Raises ValueError for what cannot be measured, before any is written.
     """
+    if protocols and "own" in protocols and not classifies(config):
+        raise ValueError(f"protocol own measures a method's own classifier, but {config.method.name} trains none")
     run, checkpoint = run_and_checkpoint(place, field="RUN")
     checkpoints.verify(checkpoint)
     train_images, test_images = load_images(config.data, seed=config.training.seed)
@@ -65,7 +68,7 @@ def measure(
         test_images,
         evaluation,
         device=device,
-        names=protocols,
+        names=protocols or (["own"] if classifies(config) else []) + ["knn", "logistic"],
         version=version,
         seed=config.training.seed,
         classifiers=classifiers,
@@ -78,8 +81,7 @@ def measure(
         run,
         encoder,
         build_method(config),
-        # A method without an adversary is shown CLAE's.
-        build_attack(config if has_attack(config) else RunConfig()),
+        build_attack(config if has_attack(config) else another(config)),
         images=shown.images if isinstance(shown.images, Tensor) else torch.cat(list(shown.images)),
         labels=shown.labels,
         classes=shown.classes,
@@ -94,6 +96,11 @@ def measure(
     )
     write_report(run)
     return results
+
+
+def another(config: RunConfig) -> RunConfig:
+    """Whose adversary a method without one is shown: CLAE's, or that of adversarial training."""
+    return RunConfig(method=MethodConfig(name="adversarial_training" if classifies(config) else "clae"))
 
 
 def keep_earlier(run: Path) -> None:

@@ -18,6 +18,7 @@ from sparring.evaluation.robust import Progress
 from sparring.reporting import write_report
 from sparring.reporting.run_folder import read_run
 from sparring.training import checkpoints, new_encoder, resolve, run_folder
+from sparring.training.build import classifies
 from sparring.training.check import check_images, device_of
 from sparring.training.resume import run_and_checkpoint
 from sparring.types import Encoder
@@ -29,7 +30,9 @@ STATE = "autoattack"
 def of_a_run(
     place: str | Path, settings: dict[str, Any], robustness: RobustnessConfig, *, progress: Progress | None = None
 ) -> Path:
-    """Fit a classifier on the frozen encoder of a run, attack it, and write robustness.json and report.html into the run.
+    """Fit a classifier on the frozen encoder of a run, or take the run's own, and attack it.
+
+    Writes robustness.json and report.html into the run.
 
     `settings` (dotted names) go on top of the run's configuration. An AutoAttack that was killed continues; one of other
     settings is refused with a ValueError, as is everything else that cannot be measured, before any work.
@@ -38,6 +41,9 @@ def of_a_run(
     run, checkpoint = run_and_checkpoint(place, field="RUN")
     checkpoints.verify(checkpoint)
     config = resolve(configuration.build(configuration.read_yaml(run / "config.yaml") | settings))
+    name = robustness.classifier or ("own" if classifies(config) else "logistic")
+    if name == "own" and not classifies(config):
+        raise ValueError(f"robustness.classifier is own, but {config.method.name} trains no classifier; choose another")
     with run_folder.held(run):
         train, test = load_images(config.data, seed=config.training.seed)
         check_images(config, train, needs_labels=False)
@@ -49,7 +55,7 @@ def of_a_run(
         encoder = new_encoder(config, train.channels, len(train.classes), weights=checkpoint / checkpoints.WEIGHTS).to(
             device_of(config)
         )
-        model, fitted = classifier(encoder, train, test, config, robustness.classifier)
+        model, fitted = classifier(encoder, train, test, config, name)
         epochs = checkpoints.position(checkpoint)[0]
         subject = {
             "words": f"{fitted['protocol']} on {model.layer} of {config.method.name} after {epochs:,} epochs",

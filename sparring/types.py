@@ -79,6 +79,8 @@ class Batch:
     epoch: int = 0
     generator: torch.Generator | None = None
     """Source of an attack's random start, on the device of the views."""
+    first: int = 0
+    """Under data parallelism, where this process's images begin among all processes'."""
     counts: dict[str, Tensor] = field(default_factory=dict)
     """What a method wants logged beside its terms, such as anchors without a positive."""
 

@@ -13,6 +13,7 @@ import torch
 import yaml
 
 from sparring.cli import main
+from sparring.listing import methods
 
 TINY = [
     *(
@@ -66,7 +67,10 @@ print("heavy:", sorted({"torch", "numpy", "lightning", "jsonargparse", "yaml"} &
     ("command", "sentence"),
     [
         ("trian", "trian is no command; did you mean train?"),
-        ("train clea", "method.name must be one of clae, plain, simclr, supcon, uel, not 'clea'; did you mean 'clae'?"),
+        (
+            "train clea",
+            f"method.name must be one of {', '.join(methods())}, not 'clea'; did you mean 'clae'?",
+        ),
         ("train --method.nam x", "--method.nam is no option; did you mean --method.name?"),
         ("train clae uel", "one METHOD is trained at a time, not clae and uel"),
         ("train clae --method uel", "METHOD is clae, but --method.name is uel"),
@@ -76,7 +80,7 @@ print("heavy:", sorted({"torch", "numpy", "lightning", "jsonargparse", "yaml"} &
         ("evaluate nope", "RUN is nope, but there is no such run folder"),
         ("evaluate", "evaluate needs one run folder, such as runs/clae-digits-seed0, not none"),
         ("evaluate nope --alpha 1", "--alpha cannot be changed by evaluate: a run is measured as it was trained"),
-        ("evaluate nope --protocol kmeans", "--protocol must be one of knn, logistic, linear, not 'kmeans'"),
+        ("evaluate nope --protocol kmeans", "--protocol must be one of knn, logistic, linear, own, not 'kmeans'"),
         (
             "report nope",
             "nope is no run folder: it holds no config.yaml, nor the robustness.json of a model's evaluation",

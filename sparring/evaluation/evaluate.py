@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from sparring.config import EvaluationConfig
 from sparring.evaluation.features import Layer, features
-from sparring.evaluation.protocols import KNN, Linear, Logistic, Split
+from sparring.evaluation.protocols import KNN, Linear, Logistic, Own, Split
 from sparring.types import Domain, Encoder
 
 Version = Literal["default", "paper"]
@@ -44,7 +44,7 @@ class LabelledImages(Protocol):
 
 def protocols(
     config: EvaluationConfig, names: Sequence[str] = ("knn", "logistic"), *, version: Version = "default", seed: int = 0
-) -> list[KNN | Logistic | Linear]:
+) -> list[KNN | Logistic | Linear | Own]:
     """The protocols that `config` describes.
 
     `version="paper"` mimics CLAE's published evaluation: kNN on the embedding z, logistic regression of the best TEST
@@ -52,7 +52,7 @@ def protocols(
     """
     if version not in ("default", "paper"):
         raise ValueError(f"protocol version must be 'default' or 'paper', not {version!r}")
-    made: list[KNN | Logistic | Linear] = []
+    made: list[KNN | Logistic | Linear | Own] = []
     for name in names:
         if name == "knn":
             if config.knn_temperature is None:
@@ -73,8 +73,10 @@ def protocols(
             )
         elif name == "linear":
             made.append(Linear(seed=seed, layer=config.logistic_features or "h", domain=config.domain))
+        elif name == "own":
+            made.append(Own(domain=config.domain))
         else:
-            raise ValueError(f"evaluation protocol must be one of knn, logistic, linear, not {name!r}")
+            raise ValueError(f"evaluation protocol must be one of knn, logistic, linear, own, not {name!r}")
     return made
 
 
@@ -95,11 +97,14 @@ def evaluate(
     """One entry a protocol: accuracy as a fraction, its 95 % Wilson interval, and everything that it depends on.
 
     `domain` overrules the configuration's. Features are computed once a layer and domain and fitted where `device` is.
-    `classifiers`, if given, receives the fitted layers by protocol name (logistic, linear).
+    `classifiers`, if given, receives the fitted layers by protocol name (logistic, linear), and the encoder's own (own).
     Without labels, or with too few training images for k, an entry is `{"protocol": ..., "left_out": reason}` in the
     first case and a ValueError in the second.
     """
     chosen = protocols(config, names, version=version, seed=seed)
+    kept = {} if classifiers is None else classifiers
+    if "own" in names:
+        kept["own"] = own_classifier(encoder)
     if domain is not None:
         chosen = [replace(protocol, domain=domain) for protocol in chosen]
     if train.labels is None or test.labels is None:
@@ -121,10 +126,19 @@ def evaluate(
 
     splits: dict[tuple[Layer, Domain], tuple[Split, Split]] = {}
     results: dict[str, dict[str, Any]] = {}
-    kept = {} if classifiers is None else classifiers
     for protocol in chosen:
         key = (protocol.layer, protocol.domain)
         if key not in splits:
             splits[key] = split(train, *key), split(test, *key)
         results[protocol.name] = {"data": test.name} | protocol.measure(*splits[key], classes, kept)
     return results
+
+
+def own_classifier(encoder: Encoder) -> nn.Linear:
+    """The classifier that was trained with the encoder; ValueError if there is none."""
+    classifier = getattr(encoder, "classifier", None)
+    if classifier is None:
+        raise ValueError(
+            "this encoder has no classifier of its own, which protocol own measures; choose knn, logistic or linear"
+        )
+    return classifier

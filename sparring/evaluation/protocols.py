@@ -133,7 +133,21 @@ class Linear:
         return _entry(self, fraction, train, test, classes)
 
 
-def _entry(protocol: KNN | Logistic | Linear, fraction: float, train: Split, test: Split, classes: int) -> dict:
+@dataclass(frozen=True)
+class Own:
+    """The classifier that a method trained on the representation: nothing is fitted, `classifiers["own"]` must hold it."""
+
+    layer: Layer = field(default="h", init=False)
+    domain: Domain = "clean"
+    version: int = field(default=1, init=False)
+    name: ClassVar[str] = "own"
+
+    def measure(self, train: Split, test: Split, classes: int, classifiers: dict[str, nn.Linear]) -> dict[str, Any]:
+        """Accuracy with its interval; the number of training images is that of the encoder's training."""
+        return _entry(self, accuracy(classifiers[self.name], test.features, test.labels), train, test, classes)
+
+
+def _entry(protocol: KNN | Logistic | Linear | Own, fraction: float, train: Split, test: Split, classes: int) -> dict:
     """What results.json says of one figure: the figure, its interval, and all that it depends on."""
     n = len(test.labels)
     selection = getattr(protocol, "selection", "last epoch")

@@ -24,8 +24,14 @@ def vat(logits: Logits, logits_adv: Logits) -> Float[Tensor, ""]:
     number of classes as well (`KLDivLoss(reduction="mean")`): its value is this one / K.
     """
     _check(logits, logits_adv)
+    return divergence(logits, logits_adv).mean()
+
+
+def divergence(logits: Logits, logits_adv: Logits) -> Float[Tensor, " B"]:
+    """KL( h(x) || h(x^a) ) of each image in nats, gradients through both: what TRADES' attack climbs."""
+    _check(logits, logits_adv)
     log_p, log_q = _log_probabilities(logits), _log_probabilities(logits_adv)
-    return (log_p.exp() * (log_p - log_q)).sum(dim=1).mean()
+    return (log_p.exp() * (log_p - log_q)).sum(dim=1)
 
 
 def trades(logits: Logits, logits_adv: Logits) -> Float[Tensor, ""]:

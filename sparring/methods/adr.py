@@ -45,6 +45,7 @@ class ADR:
     attack_mode: AttackMode = "train"
 
     needs_labels: ClassVar[bool] = True
+    needs_views: ClassVar[int] = 1
     classifies: ClassVar[bool] = True
     settings: ClassVar[Settings] = SETTINGS
 
@@ -54,8 +55,10 @@ class ADR:
         x_adv = perturb(encoder, self.attack, x, batch, cross_entropy_of(y), self.attack_mode)
         clean, adv = encoder.outputs(x), encoder.outputs(x_adv)
         count_accuracy(batch, clean=clean.logits, adversarial=adv.logits)
-        return {
-            "clean": self.clean_weight * functional.cross_entropy(clean.logits, y),
+        terms: Terms = {}
+        if self.clean_weight:
+            terms["clean"] = self.clean_weight * functional.cross_entropy(clean.logits, y)
+        return terms | {
             "adversarial": functional.cross_entropy(adv.logits, y),
             "local_compactness": self.lc * local_compactness(clean.h, adv.h),
             "local_smoothness": self.ls * local_smoothness(clean.logits, adv.logits),

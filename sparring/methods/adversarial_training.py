@@ -40,6 +40,7 @@ class AdversarialTraining:
     attack_mode: AttackMode = "train"
 
     needs_labels: ClassVar[bool] = True
+    needs_views: ClassVar[int] = 1
     classifies: ClassVar[bool] = True
     settings: ClassVar[Settings] = SETTINGS
 

@@ -10,16 +10,17 @@ Paper: Bui et al. 2021, "Understanding and Achieving Efficient Robustness with A
        Learning", eq. 1-6, Table 1. s is the cosine over T, or minus an Lp distance over T.
 Code:  tuananhbui89/ASCL, contrastive_losses_v2.py and ascl.py.
 Differs from:
-- with `preset="official"` L_SCL is a mean over the 2B rows, half of eq. 3, and the KL is divided by the number of classes,
-  as in the published code; its own selector is `leaked_official`;
-- Lp distances are of rows of unit length, the code's `hidden_norm`;
-- running statistics are not updated inside the attack, unless it has `update_statistics`; the code does so at every step.
+- with `preset="official"`, as in the published code, L_SCL is a mean over the 2B rows, half of eq. 3, the KL is divided by
+  the number of classes, `leaked` is `leaked_official`, and running statistics are updated at every step of the attack;
+  the code's eps 0.031 in steps of 0.007 are not 8/255 in steps of 2/255, and are not part of the preset;
+- Lp distances are of rows of unit length, the code's `hidden_norm`; its scripts train p1's 128 dimensions (`linear` head)
+  of two augmentations with Linf at T 0.2 and no clean cross-entropy, which one view cannot repeat.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Literal
 
 import torch
 from jaxtyping import Float
@@ -37,7 +38,7 @@ from sparring.methods.supervised import (
     perturb,
     training_attack,
 )
-from sparring.pairs import leaked
+from sparring.pairs import leaked, leaked_official
 from sparring.types import Attack, Batch, Classifying, Outputs, Selector, Terms
 
 
@@ -56,8 +57,16 @@ class ASCL:
     preset: Literal["paper", "official"] = "paper"
 
     needs_labels: ClassVar[bool] = True
+    needs_views: ClassVar[int] = 1
     classifies: ClassVar[bool] = True
     settings: ClassVar[Settings] = SETTINGS
+
+    def __post_init__(self) -> None:
+        """The published code's selector and attack under its preset."""
+        if self.preset == "official":
+            attack: Any = self.attack
+            object.__setattr__(self, "attack", replace(attack, update_statistics=True))
+            object.__setattr__(self, "pairs", leaked_official if self.pairs is leaked else self.pairs)
 
     def __call__(self, encoder: Classifying, batch: Batch) -> Terms:
         """The terms of eq. 6, in nats."""
@@ -65,12 +74,11 @@ class ASCL:
         x_adv = perturb(encoder, self.attack, x, batch, cross_entropy_of(y), self.attack_mode)
         clean, adv = encoder.outputs(x), encoder.outputs(x_adv)
         count_accuracy(batch, clean=clean.logits, adversarial=adv.logits)
-        terms = {
-            "adversarial": functional.cross_entropy(adv.logits, y),
-            "scl": self.lambda_scl * self.scl(clean, adv, batch),
-        }
+        terms: Terms = {}
         if self.clean_weight:
             terms["clean"] = self.clean_weight * functional.cross_entropy(clean.logits, y)
+        terms["adversarial"] = functional.cross_entropy(adv.logits, y)
+        terms["scl"] = self.lambda_scl * self.scl(clean, adv, batch)
         if self.lambda_vat:
             scale = clean.logits.shape[1] if self.preset == "official" else 1
             terms["vat"] = self.lambda_vat * vat(clean.logits, adv.logits) / scale

@@ -5,7 +5,8 @@ pairs: none
 loss:  CE(h(x), y)
 norm:  clean
 
-The baseline without an adversary ("NAT" in ASCL, "supervised" in the susceptibility paper).
+Paper: Bui et al. 2021 (ASCL), Fig. 7a: "NAT", the baseline without an adversary.
+Code:  none is needed; tuananhbui89/ASCL trains every model against an adversary.
 Differs from: nothing.
 """
 
@@ -26,6 +27,7 @@ class Natural:
     """`Natural()(encoder, batch) -> {"clean": CE}`."""
 
     needs_labels: ClassVar[bool] = True
+    needs_views: ClassVar[int] = 1
     classifies: ClassVar[bool] = True
     settings: ClassVar[Settings] = SETTINGS
 

@@ -6,9 +6,9 @@ loss:  CE(h(a), y) + lambda_scl L_SCL(a, b),  L_SCL as in ASCL's eq. 3 with b in
 norm:  clean
 
 Paper: Bui et al. 2021 (ASCL), Table 6, "the original SCL version with two standard data-augmentations" as a defence;
-       Khosla et al. 2020 for the loss. No code was published for it; that cross-entropy stands beside it, as in ASCL's
-       eq. 6, is our reading.
-Differs from: nothing that is known.
+       Khosla et al. 2020 for the loss.
+Code:  none was published.
+Differs from: nothing that is known; that cross-entropy, of one view, stands beside it as in ASCL's eq. 6 is our reading.
 """
 
 from __future__ import annotations

@@ -28,6 +28,12 @@ class Settings:
     features: Literal["h", "z"] = "h"
     """What kNN and logistic regression read: the representation, or the embedding where that is the method's output."""
     logistic_batch_size: int = 256
+    others: tuple[tuple[str, Settings], ...] = ()
+    """What other encoders are trained with, by the beginning of their names."""
+
+    def of(self, encoder: str | None) -> Settings:
+        """The settings for an encoder by its name in the configuration; None is the method's own."""
+        return next((other for prefix, other in self.others if (encoder or "").startswith(prefix)), self)
 
 
 PLAIN_AND_UEL = Settings(

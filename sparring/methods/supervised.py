@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, Literal
 
 from jaxtyping import Float, Int
@@ -20,7 +21,7 @@ from sparring.types import Attack, Batch, Classifying, Images
 AttackMode = Literal["train", "eval"]
 """Which statistics batch norms use inside the attack: the batch's, as ASCL's authors argue, or the running ones (Madry)."""
 
-SETTINGS = Settings(
+RESNET20 = Settings(
     views="shift-flip",
     head="none",
     dim=64,
@@ -33,11 +34,17 @@ SETTINGS = Settings(
     epochs=200,
     encoder="resnet20",
 )
-"""ASCL's ResNet-20 (its section 6, after Pang et al. 2019): Adam 1e-3, a tenth at epochs 80, 120 and 160."""
+LARGER = replace(
+    RESNET20, encoder="resnet18", optimizer="sgd", lr=0.1, weight_decay=5e-4, milestones=(100, 150), factors=(0.1, 0.01)
+)
+CNN = replace(RESNET20, encoder="cnn", schedule="constant", milestones=(), factors=())
+SETTINGS = replace(RESNET20, others=(("resnet18", LARGER), ("wrn-", LARGER), ("cnn", CNN)))
+"""ASCL's section 6: ResNet-20 with Adam (after Pang et al. 2019), ResNet-18 and WideResNets with SGD (after Pang et al. 2020;
+its "momentum 5e-4" is the weight decay, the momentum is 0.9 as in the published code), the CNN with Adam at one rate."""
 
 
 def training_attack() -> PGD:
-    """ASCL section 4.1, CIFAR-10: 10 steps of 2/255 within 8/255, from a random start."""
+    """ASCL section 4.1, CIFAR-10: 10 steps of 2/255 within 8/255, from a random start (CIFAR-100: 0.001 within 0.01)."""
     return PGD(Linf(8 / 255), steps=10, step_size=2 / 255)
 
 
@@ -59,9 +66,7 @@ def perturb(
     """x^a = argmax of `value` of the class scores, one value an image."""
 
     def objective(x_adv: Tensor) -> Tensor:
-        values = value(encoder.outputs(x_adv).logits)
-        # data-parallel: the rows of other processes are constants, and their sum moves nothing
-        return values if len(values) == len(x_adv) else values.sum()
+        return value(encoder.outputs(x_adv).logits)[batch.first : batch.first + len(x_adv)]
 
     with evaluating(encoder, mode == "eval"):
         return attack(objective, x, std=encoder.std, generator=batch.generator)

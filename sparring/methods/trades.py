@@ -19,11 +19,9 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
 from torch.nn import functional
 
-from sparring.losses import trades
+from sparring.losses import divergence, trades
 from sparring.methods.settings import Settings
 from sparring.methods.supervised import (
     SETTINGS,
@@ -46,6 +44,7 @@ class Trades:
     attack_mode: AttackMode = "train"
 
     needs_labels: ClassVar[bool] = True
+    needs_views: ClassVar[int] = 1
     classifies: ClassVar[bool] = True
     settings: ClassVar[Settings] = SETTINGS
 
@@ -58,13 +57,7 @@ class Trades:
                 target = encoder.outputs(x).logits
         else:
             target = logits.detach()
-        x_adv = perturb(encoder, self.attack, x, batch, lambda scores: divergences(target, scores), self.attack_mode)
+        x_adv = perturb(encoder, self.attack, x, batch, lambda scores: divergence(target, scores), self.attack_mode)
         logits_adv = encoder.outputs(x_adv).logits
         count_accuracy(batch, clean=logits, adversarial=logits_adv)
         return {"clean": functional.cross_entropy(logits, y), "kl": self.beta * trades(logits, logits_adv)}
-
-
-def divergences(logits: Float[Tensor, "B K"], logits_adv: Float[Tensor, "B K"]) -> Float[Tensor, " B"]:
-    """KL(h(x) || h(x^a)) of each image."""
-    log_p, log_q = logits.float().log_softmax(dim=1), logits_adv.float().log_softmax(dim=1)
-    return (log_p.exp() * (log_p - log_q)).sum(dim=1)

@@ -25,11 +25,16 @@ def threat(run: RunFolder) -> list[str]:
         else "Training had no adversary; this one only draws the figures below."
     )
     seen = run.analysis
+    if attack.get("climbs") == "cross_entropy":
+        what = "In the figures below it maximises the cross-entropy of the run's own classifier. They attack the trained encoder"
+    else:
+        what = (
+            "It maximises the method's contrastive loss between an image, held constant, and its copy; the other images "
+            f"of a batch of {seen['batch_size']:,} are the negatives. The figures below attack the trained encoder"
+        )
     how = (
-        f"{role} It maximises the method's contrastive loss between an image, held constant, and its copy; the other "
-        f"images of a batch of {seen['batch_size']:,} are the negatives. The figures below attack the trained encoder "
-        f"in evaluation mode with its {seen['domain']} batch norm, on {seen['images']:,} un-augmented held-out images "
-        f"of {seen['data']} (seed {seen['seed']})."
+        f"{role} {what} in evaluation mode with its {seen['domain']} batch norm, on {seen['images']:,} un-augmented held-out "
+        f"images of {seen['data']} (seed {seen['seed']})."
     )
     return [paragraph(attack["words"] + "."), paragraph(how, "soft")]
 
@@ -53,12 +58,13 @@ def _unit(run: RunFolder) -> str:
 
 
 def perturbations(run: RunFolder) -> list[str]:
-    """Contrastive loss and downstream cross-entropy against eps, adversarial and random (CLAE, Fig. 3)."""
+    """Contrastive loss and downstream cross-entropy against eps, adversarial and random (CLAE, Fig. 3); of a classifying
+    method the latter alone."""
     curves = run.analysis.get("curves")
     if not curves:
         return [_no_analysis()]
     eps, drawn = run.analysis["eps"], []
-    batches = len(curves["adversarial"]["contrastive_loss"]["batches"][0])
+    batches = len(next(iter(curves["adversarial"].values()), {"batches": [[]]})["batches"][0])
     of_what = f"{run.analysis['images']:,} images of {run.analysis['data']}"
     about = f"n = {of_what}, {batches} batch{'es' * (batches > 1)} of {run.analysis['batch_size']:,}"
     band = "; the band is one standard error of the change over batches" if batches > 1 else ""
@@ -79,6 +85,8 @@ def perturbations(run: RunFolder) -> list[str]:
     ):
         if measure not in curves["adversarial"]:
             continue
+        if "contrastive_loss" not in curves["adversarial"]:
+            title, words = title.removeprefix("Downstream ").capitalize(), words.replace("The same copies", "Copies")
         series = []
         for kind in ("adversarial", "random"):
             values = np.asarray(curves[kind][measure]["batches"])
@@ -91,7 +99,7 @@ def perturbations(run: RunFolder) -> list[str]:
         drawing = lines(series, x=f"eps, {_unit(run)}", y=unit, title=title, percent=measure == "accuracy", narrow=True)
         caption = words.format(classifier=run.analysis.get("classifier"))
         drawn.append((drawing, f"{caption}; {about}{band}."))
-    parts = [figures(drawn, columns=3)]
+    parts = [figures(drawn, columns=3)] if drawn else []
     if "cross_entropy" not in curves["adversarial"]:
         reason = "the images have no labels" if not run.analysis.get("labels") else "no classifier was fitted"
         parts.append(paragraph(f"Downstream cross-entropy is left out: {reason}.", "missing"))

@@ -2,7 +2,8 @@
 
 `analysis.json` holds numbers and words, `analysis.npz` arrays. Everything is measured on un-augmented held-out images
 with the encoder in evaluation mode and one batch norm (`domain`): there a batch's images do not depend on each other
-except through the contrastive loss, whose keys are the other images of the batch.
+except through the contrastive loss, whose keys are the other images of the batch. Of a method that trains a classifier
+the figures attack that classifier's cross-entropy instead, and there is no contrastive loss.
 """
 
 from __future__ import annotations
@@ -25,17 +26,19 @@ from sparring.attacks import RandomNoise, describe
 from sparring.attacks.gradient import GradientAttack
 from sparring.evaluation import evaluation_mode, features
 from sparring.evaluation.features import Layer
-from sparring.types import Batch, Domain, Encoder
+from sparring.types import Batch, Domain, Encoder, Objective
 
 EXAMPLES = 8
+FITTED = "the logistic regression above"
 
 
 @dataclass(frozen=True)
 class Subject:
     """The encoder under study with all that the figures need to know of it."""
 
-    encoder: Encoder
-    loss: Callable[[Tensor, Tensor, Batch], Tensor]
+    encoder: Any
+    loss: Callable[[Tensor, Tensor, Batch], Tensor] | None
+    """None of a method that trains a classifier: `classifier` is then its own."""
     classifier: nn.Module | None
     layer: Layer
     domain: Domain
@@ -50,29 +53,41 @@ class Subject:
         return Batch(torch.stack([images, images]), labels=self.labels[number], generator=generator)
 
     def perturb(self, attack: GradientAttack) -> Callable[[int, Tensor], Tensor]:
-        """The attack on the contrastive loss between the images, held constant, and their copies (CLAE, eq. 15)."""
+        """The attack on the contrastive loss between the images, held constant, and their copies (CLAE, eq. 15); on the
+        cross-entropy of the method's own classifier where it has one."""
 
         def perturbed(number: int, images: Tensor) -> Tensor:
             batch = self.batch(number)
-            with torch.no_grad():
-                constant = self.encoder(images, domain=self.domain)
-
-            def objective(x: Tensor) -> Tensor:
-                return self.loss(constant, self.encoder(x, domain=self.domain), batch)
-
-            return attack(objective, images, std=self.encoder.std, generator=batch.generator)
+            make = self._cross_entropies if self.loss is None else self._contrastive
+            return attack(make(number, images), images, std=self.encoder.std, generator=batch.generator)
 
         return perturbed
+
+    def _contrastive(self, number: int, images: Tensor) -> Objective:
+        batch, loss = self.batch(number), self.loss
+        assert loss is not None
+        with torch.no_grad():
+            constant = self.encoder(images, domain=self.domain)
+        return lambda x: loss(constant, self.encoder(x, domain=self.domain), batch)
+
+    def _cross_entropies(self, number: int, images: Tensor) -> Objective:
+        labels = self.labels[number]
+        truth = self.scores(images).argmax(dim=1) if labels is None else labels
+        return lambda x: functional.cross_entropy(self._scores(x), truth, reduction="none")
 
     @torch.no_grad()
     def contrastive_loss(self, number: int, images: Tensor, perturbed: Tensor) -> float:
         """The method's loss between the images and their perturbed copies, in nats."""
+        assert self.loss is not None
         z, z_perturbed = (self.encoder(x, domain=self.domain) for x in (images, perturbed))
         return self.loss(z, z_perturbed, self.batch(number)).item()
 
     @torch.no_grad()
     def scores(self, perturbed: Tensor) -> Tensor:
-        """Class scores of perturbed images by the classifier that was fitted on clean features."""
+        """Class scores of perturbed images by the classifier: the method's own, or one fitted on clean features."""
+        return self._scores(perturbed)
+
+    def _scores(self, perturbed: Tensor) -> Tensor:
         assert self.classifier is not None
         forward = self.encoder.represent if self.layer == "h" else self.encoder
         return self.classifier(forward(perturbed, domain=self.domain).float())
@@ -114,7 +129,8 @@ def collect(
 
     `images` are uint8 [n C H W], or a set that gives such a tensor when indexed by one (streamed from files).
     `method` is the trained one (for CLAE its base's loss is studied), `attack` the one of its training; for a method
-    without an attack, any: the report says that it was not part of training. `eps` are the radii of the curves, in the
+    without an attack, any: the report says that it was not part of training. A method that `classifies` is studied by its
+    encoder's own classifier, whose predictions stand in for absent labels. `eps` are the radii of the curves, in the
     attack's own units; step sizes grow with them. `classifier` was fitted on clean features of `layer`; without it, or
     without labels, the downstream curves are left out. At most `max_images` images are used, a seeded choice, in whole
     batches where there are enough of them.
@@ -133,19 +149,21 @@ def collect(
         next((p.device for p in encoder.parameters()), torch.device("cpu")) if isinstance(encoder, nn.Module) else "cpu"
     )
     pixels = (chosen.to(place).float() / 255).split(batch_size)
-    base = getattr(method, "base", method)
+    own = getattr(method, "classifies", False)
+    if own:
+        classifier, layer = getattr(encoder, "classifier"), "h"  # noqa: B009  (no part of the Encoder protocol)
     subject = Subject(
         encoder=encoder,
-        loss=base.loss,
-        classifier=None if classifier is None or truth is None else classifier.to(place),
+        loss=None if own else getattr(method, "base", method).loss,
+        classifier=None if classifier is None or (truth is None and not own) else classifier.to(place),
         layer=layer,
         domain=domain,
         seed=seed,
         batches=pixels,
         labels=[None] * len(pixels) if truth is None else truth.to(place).split(batch_size),
     )
-    measures = {"contrastive_loss": subject.contrastive_loss}
-    if subject.classifier is not None:
+    measures = {} if own else {"contrastive_loss": subject.contrastive_loss}
+    if subject.classifier is not None and truth is not None:
         measures |= {"cross_entropy": subject.cross_entropy, "accuracy": subject.accuracy}
     noise = RandomNoise(attack.threat)
     with evaluation_mode(encoder):
@@ -177,6 +195,7 @@ def collect(
         "attack": {
             "words": describe(attack, encoder.std),
             "in_training": hasattr(method, "attack"),
+            "climbs": "cross_entropy" if own else "contrastive_loss",
             "eps": attack.threat.eps,
             "space": attack.threat.space,
         },
@@ -185,7 +204,7 @@ def collect(
             kind: {measure: {"mean": v.mean(axis=1).tolist(), "batches": v.tolist()} for measure, v in of.items()}
             for kind, of in curves.items()
         },
-        "classifier": None if subject.classifier is None else f"the logistic regression above, on {layer}",
+        "classifier": None if subject.classifier is None else f"{'its own classifier' if own else FITTED}, on {layer}",
         "labels": truth is not None,
         "examples": names,
         "batch_norm": [
@@ -215,12 +234,14 @@ def _words(method: Any) -> dict[str, Any]:
     """What the method's file says it is: its first sentence, its four lines, and what its paper trains with."""
     lines = (sys.modules[type(method).__module__].__doc__ or type(method).__name__).splitlines()
     settings = getattr(method, "settings", None)
+    encoders = [settings.encoder, *(prefix for prefix, _ in settings.others)] if settings else []
     return {
         "sentence": lines[0],
         "equation": [line for line in lines[1:] if line.split(":")[0] in ("views", "pairs", "loss", "norm")],
         "paper": {
             key: getattr(settings, key) for key in ("encoder", "epochs", "batch_size") if getattr(settings, key, None)
-        },
+        }
+        | ({"encoders": encoders} if len(encoders) > 1 else {}),
     }
 
 

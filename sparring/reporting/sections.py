@@ -59,7 +59,7 @@ def _smaller_than_paper(run: RunFolder, paper: dict[str, Any]) -> str:
         if now and full and now < full:
             parts.append(f"{now:,} of {full:,} epochs" if key == "epochs" else f"batch {now:,} instead of {full:,}")
     now, full = run.setting("encoder.name"), paper.get("encoder")
-    if now and full and now != full:
+    if now and full and now != full and not now.startswith(tuple(paper.get("encoders", ()))):
         parts.append(f"{now} instead of {full}")
     for key, what in (("train_images", "training"), ("test_images", "test")):
         count = run.setting(f"data.{key}")
@@ -153,7 +153,10 @@ def training(run: RunFolder) -> list[str]:
     names = list(dict.fromkeys(key for _, record in rows for key, value in record.items() if _is_number(value)))
     probes = [name for name in names if "knn" in name or "probe" in name]
     probes = [name for name in probes if "accuracy" in name or not any("accuracy" in other for other in probes)]
-    terms = [name for name in names if name not in BOOKKEEPING and "knn" not in name and "probe" not in name]
+    others = [name for name in names if name not in BOOKKEEPING and "knn" not in name and "probe" not in name]
+    accuracies = [name for name in others if name.endswith("_accuracy")]
+    counts = [name for name in others if name.endswith(("_positives", "_negatives"))]
+    terms = [name for name in others if name not in accuracies + counts]
     if len(terms) == 2 and "loss" in terms:
         terms.remove("loss")  # the sum of a single term is that term
     colors = ["clean", "adversarial", "third", "random", "fourth", "fifth"]
@@ -167,6 +170,19 @@ def training(run: RunFolder) -> list[str]:
         curves = [series(name, colors[i % len(colors)]) for i, name in enumerate(terms)]
         drawing = lines(curves, x="epoch", y="nats", title="Loss terms", integer_x=True)
         drawn.append((drawing, "Training minimises the loss, the sum of the terms; values are means over an epoch."))
+    for chosen, title, unit, words in (
+        (
+            accuracies,
+            "Accuracy in training",
+            "accuracy",
+            "The classifier on the batches it is trained on, before each step.",
+        ),
+        (counts, "Selected rows", "rows", "Clean and adversarial positives and negatives of an anchor (ASCL, Fig. 4)."),
+    ):
+        if chosen:
+            curves = [series(name, colors[i % len(colors)]) for i, name in enumerate(chosen)]
+            percentage = unit == "accuracy"
+            drawn.append((lines(curves, x="epoch", y=unit, title=title, integer_x=True, percent=percentage), words))
     if probes:
         curves = [series(name, colors[(i + 1) % len(colors)]) for i, name in enumerate(probes)]
         drawing = lines(curves, x="epoch", y="accuracy", title="kNN probe", integer_x=True, percent=True)

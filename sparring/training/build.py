@@ -56,9 +56,19 @@ def has_two_norms(config: RunConfig) -> bool:
     return getattr(METHODS[config.method.name], "dual", False)
 
 
+def needs_views(config: RunConfig) -> int:
+    """How many views of an image the method takes."""
+    return getattr(METHODS[config.method.name], "needs_views", 2)
+
+
 def classifies(config: RunConfig) -> bool:
     """Whether the method trains a classifier on the representation."""
     return getattr(METHODS[config.method.name], "classifies", False)
+
+
+def embeds(config: RunConfig) -> bool:
+    """Whether the method's loss compares embeddings, so that a head is trained."""
+    return "temperature" in options_of(METHODS[config.method.name]) or has_base(config.method.name)
 
 
 def has_base(name: str) -> bool:

@@ -9,7 +9,7 @@ import torch
 from sparring.config import RunConfig
 from sparring.data import ImageSet, pipeline_names
 from sparring.encoders import check_name
-from sparring.training.build import build_method, choose, has_two_norms
+from sparring.training.build import build_method, choose, classifies, embeds, has_two_norms
 
 
 def at_least(field: str, value: int | float | None, least: int | float, why: str = "") -> None:
@@ -67,6 +67,10 @@ def _encoder(config: RunConfig) -> None:
     choose("encoder.head", str(encoder.head), ("linear", "mlp", "p2", "none"))
     if encoder.head != "none":
         at_least("encoder.dim", encoder.dim, 2)
+    if encoder.head != "none" and classifies(config) and not embeds(config):
+        raise ValueError(
+            f"encoder.head is {encoder.head}, but {config.method.name} trains no embedding: it must be none"
+        )
     mean, std = encoder.mean or [], encoder.std or []
     if len(mean) != len(std):
         raise ValueError(f"encoder.mean and encoder.std must be equally long, not {len(mean)} and {len(std)}")

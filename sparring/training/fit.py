@@ -6,6 +6,7 @@ import logging
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from sparring.config import RunConfig
 from sparring.data import Batches, ImageSet, pipeline
 from sparring.encoders import ContrastiveEncoder, build_encoder, load_weights
 from sparring.training import checkpoints
-from sparring.training.build import build_method, classifies, has_two_norms
+from sparring.training.build import build_method, classifies, has_two_norms, needs_views
 from sparring.training.check import device_of
 from sparring.training.loop import Loop
 from sparring.training.module import ContrastiveModule
@@ -85,7 +86,7 @@ def fit(
     module = ContrastiveModule(
         network,
         method,
-        pipeline(config.data.views, config.data.image_size),
+        replace(pipeline(config.data.views, config.data.image_size), views=needs_views(config)),
         config,
         steps_per_epoch=steps,
         start_epoch=start_epoch,

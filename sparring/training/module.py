@@ -96,6 +96,7 @@ class ContrastiveModule(lightning.LightningModule):
             labels=None if labels is None else gather_rows(labels, dim=0),
             epoch=epoch,
             generator=generator(seed, "attack", epoch, step, rank, place),
+            first=rank * len(images),
         )
         try:
             terms = self.method(Gathered(self.encoder), known)

@@ -58,7 +58,7 @@ def resolve(config: RunConfig) -> RunConfig:
     method = build_method(config)
     _data(config, method.settings)
     _encoder(config, method.settings)
-    _optimizer(config, method.settings)
+    _optimizer(config, method.settings.of(config.encoder.name))
     _evaluation(config, getattr(method, "base", method))
     check(config, needs_labels(config))
     return config
@@ -85,12 +85,17 @@ def _method(config: RunConfig) -> None:
         raise ValueError(f"method.preset is {method.preset!r}, but {name} is the same in paper and published code")
     for option, value in vars(method).items():
         positive = option in ("alpha", "temperature")
-        if isinstance(value, float) and not (value > 0 if positive else value >= 0):
+        if (
+            isinstance(value, int | float)
+            and not isinstance(value, bool)
+            and not (value > 0 if positive else value >= 0)
+        ):
             raise ValueError(f"method.{option} must be {'more than 0' if positive else 'at least 0'}, not {value}")
     if not has_attack(config) and config.attack != type(config.attack)():
         given = {key: value for key, value in vars(config.attack).items() if value is not None}
         key, value = next(iter(given.items()))
-        raise ValueError(f"attack.{key} is {value!r}, but {name} has no attack; clae over {name} has one")
+        other = f"clae over {name}" if name in BASES else "adversarial_training"
+        raise ValueError(f"attack.{key} is {value!r}, but {name} has no attack; {other} has one")
     built = build_method(config)
     for part in (built, getattr(built, "base", built)):
         for option in options_of(type(part)) - {"base", "pairs", "preset"}:

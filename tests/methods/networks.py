@@ -5,6 +5,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from sparring import norms
+from sparring.types import Outputs
 
 
 class SmallEncoder(nn.Module):
@@ -30,3 +31,21 @@ class SmallEncoder(nn.Module):
         x = (x - 0.5) / torch.tensor(self.std, dtype=x.dtype).view(3, 1, 1)
         with norms.use_domain(self.trunk, domain):
             return self.trunk(x)
+
+
+class SmallClassifier(SmallEncoder):
+    """The same with one norm and a classifier beside the head."""
+
+    def __init__(self, classes: int = 3, **settings):
+        super().__init__(**({"dual": False} | settings))
+        self.classifier = nn.Linear(24, classes)
+
+    def outputs(self, x, domain="clean"):
+        self.calls.append((domain, torch.is_grad_enabled()))
+        h = self.represent(x, domain)
+        z, logits = self.head(h), self.classifier(h)
+        return Outputs(h, F.normalize(exact(z), dim=-1), exact(logits))
+
+
+def exact(x):
+    return x.float() if x.dtype == torch.bfloat16 else x

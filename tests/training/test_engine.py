@@ -99,7 +99,7 @@ def test_a_term_that_becomes_nan_stops_the_run_with_its_name_and_step(tmp_path, 
 def test_nan_is_found_where_it_began_though_nobody_looked_at_once(tmp_path):
     config = resolve(tiny(tmp_path))
     views = pipeline("simclr", 8)
-    module = ContrastiveModule(new_encoder(config, 3), SimCLR(), views, config, steps_per_epoch=9, start_epoch=2)
+    module = ContrastiveModule(new_encoder(config, 3, 4), SimCLR(), views, config, steps_per_epoch=9, start_epoch=2)
     module.begin_epoch()
     for step, value in enumerate([1.0, float("inf"), 2.0, float("nan")]):
         module._record({"first": torch.tensor(1.0), "second": torch.tensor(value)}, {}, step)

@@ -277,9 +277,7 @@ def test_too_few_images_are_noticed_before_anything_is_written(tmp_path, change,
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize(
-    "settings", [{"name": "supcon"}, {"name": "simclr", "pairs": "same_label"}, {"name": "simclr", "pairs": "leaked"}]
-)
+@pytest.mark.parametrize("settings", [{"name": "supcon"}, {"name": "simclr", "pairs": "same_label"}, {"name": "ascl"}])
 def test_missing_labels_are_noticed_before_anything_is_written(tmp_path, monkeypatch, settings):
     from sparring.training import engine
 
