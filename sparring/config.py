@@ -74,6 +74,8 @@ class AttackConfig:
     """pgd and ffgsm: length of a step, in the unit of eps."""
     random_start: bool | None = None
     """Whether pgd starts at a random point of the ball instead of the image; with fgsm it makes it ffgsm (F-FGSM)."""
+    start_std: float | None = None
+    """pgd: standard deviation of a normal random start, in the unit of eps (trades: 0.001); 0 is uniform in the ball."""
     restarts: int | None = None
     """pgd: attempts of which each image keeps its worst."""
     update_statistics: bool | None = None

@@ -45,7 +45,7 @@ def gradient_attack(attack: GradientAttack, std: Sequence[float] | None) -> list
     parts = [type(attack).__name__, *within(threat, std)]
     if isinstance(attack, PGD):
         steps = f"{attack.steps} step{'s' * (attack.steps > 1)} of {amount(threat, attack.step_lengths[0])}"
-        parts += [steps, "random start" if attack.random_start else "start at x"]
+        parts += [steps, start(attack)]
         parts += [f"{attack.restarts} restarts"] * (attack.restarts > 1)
     if isinstance(attack, FFGSM):
         parts.append(f"step {amount(threat, attack.step_lengths[0])}")
@@ -55,6 +55,13 @@ def gradient_attack(attack: GradientAttack, std: Sequence[float] | None) -> list
     if attack.update_statistics:
         parts.append("running statistics updated")
     return parts
+
+
+def start(attack: PGD) -> str:
+    """Where it starts."""
+    if not attack.random_start:
+        return "start at x"
+    return "random start" + ("" if attack.start_std is None else f" N(0, {attack.start_std:g}^2)")
 
 
 def autoattack(attack: AutoAttack, std: Sequence[float] | None) -> list[str]:

@@ -7,7 +7,7 @@
 | FGSM | 0 | eps | Goodfellow et al. 2015 |
 | R-FGSM | random, of norm eps/2 (Linf: random sign) | eps/2 | Tramer et al. 2018 |
 | F-FGSM | uniform in the ball | 1.25 eps | Wong et al. 2020 |
-| PGD | uniform in the ball, or 0 | 10 times 2.5 eps/10 | Madry et al. 2018 |
+| PGD | uniform in the ball, normal, or 0 | 10 times 2.5 eps/10 | Madry et al. 2018 |
 | random noise | random, of norm eps (Linf: random sign) | none | the control of CLAE, Fig. 3 |
 
 All of them: `attack(objective, x, *, std=None, generator=None) -> x_adv`.
@@ -169,13 +169,15 @@ class PGD(GradientAttack):
     """`steps` steps of `step_size` (None: 2.5 eps / steps), each projected back.
 
     With `restarts` > 1 the attack runs so often from other random starts and each image keeps the end point of largest
-    objective; the objective must then return one value per image (ValueError otherwise).
+    objective; the objective must then return one value per image (ValueError otherwise). `start_std`, in the unit of the
+    threat, makes the random start a normal one of that standard deviation (TRADES: 0.001), projected.
     """
 
     steps: int = 10
     step_size: float | None = None
     random_start: bool = True
     restarts: int = 1
+    start_std: float | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -185,6 +187,12 @@ class PGD(GradientAttack):
                 raise ValueError(f"PGD: {name} is {value!r}; it must be a whole number of at least 1.")
         if self.restarts > 1 and not self.random_start:
             raise ValueError(f"PGD: {self.restarts} restarts need random_start; they would all be the same.")
+        if self.start_std is not None:
+            object.__setattr__(self, "start_std", positive(self.start_std, "PGD: start_std"))
+            if not self.random_start:
+                raise ValueError(
+                    f"PGD: start_std is {self.start_std} without random_start; it says how the start is random."
+                )
 
     @property
     def step_lengths(self) -> tuple[float, ...]:
@@ -202,8 +210,13 @@ class PGD(GradientAttack):
         return self.restarts
 
     def start(self, region: Region, generator: torch.Generator) -> Tensor:
-        """Uniform in the ball, or x."""
-        return self.threat.random(region.centre, generator) if self.random_start else region.zero()
+        """Uniform in the ball, normal, or x."""
+        if not self.random_start:
+            return region.zero()
+        if self.start_std is None:
+            return self.threat.random(region.centre, generator)
+        x = region.centre
+        return self.start_std * torch.randn(x.shape, generator=generator, dtype=x.dtype, device=x.device)
 
 
 @dataclass(frozen=True)

@@ -152,6 +152,12 @@ def build_attack(config: RunConfig) -> Any:
                 "attack.update_statistics is False, but method.preset official updates running statistics in the attack"
             )
         settings["update_statistics"] = True
+    if cls is PGD and (settings.get("random_start", True) or given.start_std):
+        # 0 in a configuration, whose None is the method's own, is the attack's None
+        std = getattr(default, "start_std", None) if given.start_std is None else given.start_std
+        settings["start_std"] = std or None
+    elif given.start_std:
+        settings["start_std"] = given.start_std
     if cls is FGSM and settings.pop("random_start", False):
         cls = FFGSM  # FGSM with a random start has a name of its own
     for key in settings:
@@ -177,6 +183,8 @@ def attack_config(attack: Any) -> AttackConfig:
     }
     if options.get("step_size", 0.0) is None:
         options["step_size"] = attack.step_lengths[0]
+    if "start_std" in options:
+        options["start_std"] = options["start_std"] or 0.0
     threat = attack.threat
     options["name"] = name_of(attack)
     options["norm"] = next(name for name, cls in THREATS.items() if type(threat) is cls)

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from sparring import norms
 from sparring.attacks import FGSM, PGD, Linf
 from sparring.losses import info_nce
-from sparring.methods import CLAE, UEL, Plain, SimCLR, SupCon
+from sparring.methods import ADR, ASCL, CLAE, UEL, AdversarialTraining, OrgSCL, Plain, SimCLR, SupCon, Trades
 from sparring.pairs import same_label
 from sparring.training import Gathered
 from sparring.training.gather import gather_rows
@@ -21,6 +21,15 @@ PROCESSES = 2
 IMAGES = 6
 FGSM_ATTACK = FGSM(Linf(0.03, space="normalized", clip=False))
 SUPERVISED_ATTACK = PGD(Linf(0.03), steps=2, step_size=0.02, random_start=False)
+
+
+class Elsewhere:
+    """The attack from a place that follows from x, since a random start is another one in two processes."""
+
+    starts_at_x = False
+
+    def __call__(self, objective, x, **settings):
+        return SUPERVISED_ATTACK(objective, x + 0.02 * torch.sin(40 * x), **settings)
 
 
 def supervised(encoder, batch):
@@ -52,6 +61,12 @@ METHODS = {
     "clae over simclr": CLAE(base=SimCLR(), attack=FGSM_ATTACK),
     "clae over simclr, PGD": CLAE(base=SimCLR(), attack=PGD(Linf(0.03), steps=3, step_size=0.01, random_start=False)),
     "cross-entropy and supervised contrast": supervised,
+    "adversarial_training": AdversarialTraining(SUPERVISED_ATTACK),
+    "trades": Trades(Elsewhere()),
+    "adr": ADR(SUPERVISED_ATTACK, clean_weight=1.0),
+    "ascl": ASCL(SUPERVISED_ATTACK),
+    "ascl, evaluation mode": ASCL(SUPERVISED_ATTACK, attack_mode="eval", temperature=0.2),
+    "org_scl": OrgSCL(),
 }
 
 
@@ -106,7 +121,8 @@ class Step(nn.Module):
         self.network, self.method = network, method
 
     def forward(self, views, labels):
-        batch = Batch(views, labels=gather_rows(labels, dim=0))
+        first = dist.get_rank() * len(labels) if dist.is_initialized() else 0
+        batch = Batch(views, labels=gather_rows(labels, dim=0), first=first)
         world = dist.get_world_size() if dist.is_initialized() else 1
         terms = self.method(Gathered(self.network), batch)
         return torch.stack(list(terms.values())).sum() * world
@@ -114,7 +130,8 @@ class Step(nn.Module):
 
 def step(method, rank, world, images=IMAGES):
     """Loss, gradients and running statistics of one step on this process's part of the batch's first `images`."""
-    network = Network(classes=3 if method is supervised else None).double().train()
+    classes = 3 if method is supervised or getattr(method, "classifies", False) else None
+    network = Network(classes).double().train()
     # Two clean domains would leave parameters of the other one without a gradient, which DDP must be told.
     both = method is supervised or isinstance(method, CLAE)
     module = Step(network, method)
