@@ -29,7 +29,7 @@ class Elsewhere:
     starts_at_x = False
 
     def __call__(self, objective, x, **settings):
-        return SUPERVISED_ATTACK(objective, x + 0.02 * torch.sin(40 * x), **settings)
+        return SUPERVISED_ATTACK(objective, (x + 0.02 * torch.sin(40 * x)).clamp(0, 1), **settings)
 
 
 def supervised(encoder, batch):

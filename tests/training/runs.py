@@ -13,6 +13,8 @@ from sparring.config import (
     TrainingConfig,
 )
 
+SUPERVISED = ("natural", "adversarial_training", "trades", "adr", "ascl", "org_scl")
+
 
 def backbone() -> nn.Sequential:
     """Features [B, 32] of RGB images, with a batch norm and dropout (which draws from the global random state)."""
@@ -45,7 +47,9 @@ def tiny(out, method="clae", **training) -> RunConfig:
         method=MethodConfig(name=method),
         attack=AttackConfig(name="ffgsm") if method == "clae" else AttackConfig(),
         data=DataConfig(name="synthetic", image_size=8, train_images=64, test_images=32, views="simclr"),
-        encoder=EncoderConfig(name="python:tests.training.runs.backbone", head="mlp", dim=8),
+        encoder=EncoderConfig(
+            name="python:tests.training.runs.backbone", head="none" if method in SUPERVISED else "mlp", dim=8
+        ),
         optimizer=OptimizerConfig(name="adam", lr=0.01),
         training=TrainingConfig(**(settings | training)),
         evaluation=EvaluationConfig(knn_k=5, logistic_epochs=2, attack_eps=[0.0, 0.03]),
