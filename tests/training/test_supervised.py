@@ -27,7 +27,7 @@ def config_of(name, data=CIFAR, **changes):
 
 
 @pytest.mark.parametrize("data", [DataConfig(), CIFAR, FOLDER], ids=lambda d: d.name)
-@pytest.mark.parametrize(("name", "method"), zip(SUPERVISED, METHODS, strict=True))
+@pytest.mark.parametrize(("name", "method"), list(zip(SUPERVISED, METHODS, strict=True)))
 def test_a_resolved_configuration_resolves_to_itself_and_builds_the_default_method(name, method, data):
     config = resolve(config_of(name, data))
     assert resolve(config) == config
