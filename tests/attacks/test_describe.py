@@ -36,6 +36,11 @@ NORMALISED = Linf(0.03, space="normalized", clip=False)
             "PGD, Linf, eps 8/255, 20 steps of 2/255, random start, 5 restarts, clipped to [0, 1]",
         ),
         (
+            PGD(Linf(8 / 255), step_size=2 / 255, start_std=0.001),
+            None,
+            "PGD, Linf, eps 8/255, 10 steps of 2/255, random start N(0, 0.001^2), clipped to [0, 1]",
+        ),
+        (
             PGD(L2(0.5), steps=1, random_start=False),
             None,
             "PGD, L2, eps 0.5, 1 step of 1.25, start at x, clipped to [0, 1]",

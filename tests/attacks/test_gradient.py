@@ -180,6 +180,30 @@ def test_randomness_comes_from_the_generator_alone(attack, threat):
     assert not torch.equal(first, second)
 
 
+@pytest.mark.parametrize("threat", list(NORMS))
+def test_a_normal_start_has_its_deviation_and_is_projected(threat):
+    x = torch.full((2, 3, 20, 20), 0.5, dtype=torch.float64)
+
+    def first(std, eps):
+        visited = []
+
+        def objective(x_adv):
+            visited.append(x_adv.detach().clone())
+            return bumpy(x_adv)
+
+        PGD(threat(eps), start_std=std)(objective, x, generator=generator(1))
+        return visited[0] - x
+
+    start = 0.001 * torch.randn(x.shape, generator=generator(1), dtype=x.dtype)
+    torch.testing.assert_close(first(0.001, 3.0), start, rtol=1e-6, atol=1e-15)
+    far = first(0.1, 0.01)
+    assert (far.flatten(1).norm({Linf: math.inf, L2: 2, L1: 1}[threat], dim=1) <= 0.01 * (1 + 1e-9)).all()
+    with pytest.raises(ValueError, match=r"PGD: start_std is 0\.0; it must be a positive finite number"):
+        PGD(threat(0.1), start_std=0.0)
+    with pytest.raises(ValueError, match=r"PGD: start_std is 0\.1 without random_start"):
+        PGD(threat(0.1), start_std=0.1, random_start=False)
+
+
 def test_only_attacks_that_say_so_start_at_x():
     x = images(2, 3, 4, 4, dtype=torch.float32)
     for attack in (FGSM, RFGSM, FFGSM, PGD, lambda t: PGD(t, random_start=False), RandomNoise):
