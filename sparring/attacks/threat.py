@@ -37,6 +37,8 @@ class Threat(ABC):
     clip: bool = True
 
     norm: ClassVar[str]
+    order: ClassVar[float]
+    """Of the vector norm that measures a perturbation."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "eps", positive(self.eps, f"{type(self).__name__}: eps"))
@@ -68,6 +70,7 @@ class Linf(Threat):
     """max_i |delta_i| <= eps. The steepest ascent is the sign of the gradient."""
 
     norm: ClassVar[str] = "Linf"
+    order: ClassVar[float] = math.inf
 
     def noise(self, like: Perturbation, generator: torch.Generator) -> Perturbation:
         """A random corner: eps times a random sign."""
@@ -92,6 +95,7 @@ class L2(Threat):
     """||delta||_2 <= eps, image by image. The steepest ascent is the normalised gradient."""
 
     norm: ClassVar[str] = "L2"
+    order: ClassVar[float] = 2.0
 
     def noise(self, like: Perturbation, generator: torch.Generator) -> Perturbation:
         """Uniform on the sphere: a normalised Gaussian."""
@@ -120,6 +124,7 @@ class L1(Threat):
     sparsity: float = 0.01
 
     norm: ClassVar[str] = "L1"
+    order: ClassVar[float] = 1.0
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -15,6 +15,7 @@ from sparring.attacks.protect import leaving_no_trace
 from sparring.attacks.region import OVERSHOOT
 from sparring.evaluation.features import Layer, evaluation_mode
 from sparring.evaluation.knn import checked_bank, nearest, votes
+from sparring.evaluation.robust import device_of
 from sparring.norms import has_domains
 from sparring.types import Domain
 
@@ -82,7 +83,7 @@ class SoftKNN(nn.Module):
         bank, labels, self.classes = checked_bank(features, labels, k, temperature, classes)
         self.features = OnFeatures(encoder, nn.Identity(), layer, domain)
         self.k, self.temperature = k, temperature
-        place = _device(encoder, bank.device)
+        place = device_of(encoder, bank)
         self.register_buffer("bank", bank.detach().to(place), persistent=False)
         self.register_buffer("labels", labels.to(place), persistent=False)
 
@@ -189,7 +190,7 @@ def check_labels(y: Shaped[Tensor, "..."], images: int) -> None:
 
 def _logits(model: Callable[[Any], Any], batch: Float[Tensor, "B C H W"], first: int) -> Float[Tensor, "B K"]:
     """The model's logits of one batch on the CPU, whose first image has the number `first`; ValueError for anything else."""
-    place = _device(model, batch.device)
+    place = device_of(model, batch)
     with leaving_no_trace(place), evaluation_mode(model), torch.no_grad():
         try:
             logits = model(batch.to(place))
@@ -250,9 +251,3 @@ def _dtype(module: Any, otherwise: torch.dtype) -> torch.dtype:
     """The dtype of a module's first floating-point parameter."""
     parameters = module.parameters() if isinstance(module, nn.Module) else ()
     return next((p.dtype for p in parameters if p.is_floating_point()), otherwise)
-
-
-def _device(module: Any, otherwise: torch.device) -> torch.device:
-    """The device of a module's first parameter."""
-    parameters = module.parameters() if isinstance(module, nn.Module) else ()
-    return next((p.device for p in parameters), otherwise)

@@ -29,6 +29,7 @@ from sparring.attacks.gradient import GradientAttack
 from sparring.attacks.objectives import cosine_distance, feature_distance
 from sparring.evaluation.classifier import OnFeatures, check_images
 from sparring.evaluation.features import Layer
+from sparring.evaluation.robust import device_of
 from sparring.types import Domain, Encoder
 
 Objective = Literal["feature_distance", "cosine_distance", "contrastive"]
@@ -149,7 +150,7 @@ def movement(
     if not named:
         raise ValueError("attacks: there is none; name one at least")
     encode = OnFeatures(encoder, nn.Identity(), layer, domain)
-    place = next((p.device for p in encode.parameters()), images.device)
+    place = device_of(encode, images)
     count = min(math.ceil(len(images) / batch_size), len(images) // 2)
     parts = [part.to(place) for part in images.tensor_split(count)]
     std = getattr(encoder, "std", None)

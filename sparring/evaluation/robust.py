@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor, nn
 
-from sparring.attacks import L1, L2, AutoAttack, Linf, Threat, describe
+from sparring.attacks import AutoAttack, Threat, describe
 from sparring.attacks.classifier import ClassifierAttack, Model
 from sparring.evaluation.features import evaluation_mode
 
@@ -140,8 +140,7 @@ def excess(
     """||x_adv - x|| / eps and the distance of the farthest pixel from [0, 1] (0 without clipping), image by image."""
     unit = 1.0 if std is None or threat.space == "pixel" else torch.tensor(std, dtype=torch.float64).view(-1, 1, 1)
     delta = ((x_adv.double() - x.double()) / unit).flatten(1)
-    order = {Linf: torch.inf, L2: 2, L1: 1}[type(threat)]
-    distance = torch.linalg.vector_norm(delta, order, dim=1) / threat.eps
+    distance = torch.linalg.vector_norm(delta, threat.order, dim=1) / threat.eps
     outside = torch.maximum(-x_adv, x_adv - 1).flatten(1).amax(dim=1).clamp(min=0).double()
     return distance, outside if threat.clip else torch.zeros_like(distance)
 

@@ -28,6 +28,7 @@ from sparring.data.views import seeded
 from sparring.evaluation.classifier import OnFeatures, check_branch
 from sparring.evaluation.features import Layer, features
 from sparring.evaluation.linear import fit_linear
+from sparring.evaluation.robust import device_of
 from sparring.types import Domain, Encoder
 
 Augment = Literal["none", "crop-flip"]
@@ -109,7 +110,7 @@ class SLF:
                 domain=self.domain,
             ).to(place)
 
-        place = next(iter(encoder.parameters())).device if isinstance(encoder, torch.nn.Module) else images.device
+        place = device_of(encoder, images)
         linear = fit_linear(
             encoded(1),
             labels,

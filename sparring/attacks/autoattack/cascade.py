@@ -138,8 +138,7 @@ class Cascade:
     ) -> None:
         """RuntimeError if a member left the ball or the box by more than float32 rounds."""
         threat, pixels = self.attack.threat, images[:1].numel()
-        order = {"Linf": torch.inf, "L2": 2, "L1": 1}[threat.norm]
-        distance = torch.linalg.vector_norm((x_adv.double() - images.double()).flatten(1), order, dim=1)
+        distance = torch.linalg.vector_norm((x_adv.double() - images.double()).flatten(1), threat.order, dim=1)
         outside = torch.maximum(-x_adv, x_adv - 1).flatten(1).amax(dim=1)
         limit = threat.eps * (1 + 1e-5) + rounding(threat.norm, pixels)
         wrong = (~((distance <= limit) & (outside <= 1e-6))).nonzero().flatten()

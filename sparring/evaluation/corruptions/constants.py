@@ -9,9 +9,13 @@ from __future__ import annotations
 
 from typing import Literal
 
+from sparring.data.corrupted import CORRUPTIONS as NAMES
+from sparring.data.corrupted import SEVERITIES
+
+__all__ = ["NAMES", "SEVERITIES", "TABLES", "Table"]
+
 Table = Literal["cifar", "imagenet"]
 
-SEVERITIES = (1, 2, 3, 4, 5)
 
 _SIDE = 244 / 224
 
@@ -91,6 +95,3 @@ TABLES: dict[str, dict[str, tuple]] = {
     },
 }
 """Of each table and corruption, the settings at severities 1 to 5."""
-
-NAMES: tuple[str, ...] = tuple(TABLES["cifar"])
-"""The fifteen corruptions, in the order of the paper."""

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from sparring.attacks import L1, L2, PGD, Linf, RandomNoise, Threat, Untargeted
+from sparring.attacks import PGD, RandomNoise, Threat, Untargeted
 from sparring.attacks.classifier import ClassifierAttack, Model, ObjectiveName
 from sparring.attacks.objectives import cross_entropy
 from sparring.evaluation.features import evaluation_mode
@@ -216,8 +216,7 @@ def seeded(place: torch.device, seed: int) -> None:
 def radii_of(threat: Threat, x: Float[Tensor, "n C H W"], std: tuple[float, ...] | None = None) -> list[float]:
     """Multiples of eps, and last the radius at which every image may become plain grey, 1/2 from white and from black."""
     unit = 1.0 if std is None or threat.space == "pixel" else torch.tensor(std).view(-1, 1, 1)
-    order = {Linf: torch.inf, L2: 2, L1: 1}[type(threat)]
-    grey = torch.linalg.vector_norm((torch.full_like(x[0], 0.5) / unit).flatten(), order).item()
+    grey = torch.linalg.vector_norm((torch.full_like(x[0], 0.5) / unit).flatten(), threat.order).item()
     radii = [factor * threat.eps for factor in RADII if factor <= 1 or factor * threat.eps < grey]
     return [*radii, grey] if grey > radii[-1] else radii
 
