@@ -27,7 +27,8 @@ class MethodConfig:
     temperature: float | None = None
     """Divides the cosine similarities of the loss."""
     pairs: str | None = None
-    """Pair selector: same_image or same_label; with a classifier also hard, soft, leaked or leaked_official."""
+    """Pair selector: same_image or same_label; same_image without suspected false negatives (`sparring list pairs`); with a
+    classifier also hard, soft, leaked or leaked_official."""
     similarity: Literal["cosine", "l1", "l2", "linf"] | None = None
     """ascl: cosine, or minus a distance between rows of unit length."""
     clean_weight: float | None = None
@@ -210,49 +211,24 @@ class EvaluationConfig:
 
 
 @dataclass
-class RobustnessConfig:
-    """How a classifier is attacked and corrupted: what `sparring evaluate RUN --attack ...` reads, not part of a run."""
+class RemovalConfig:
+    """How suspected false negatives are removed, with --pairs frequency, pseudo_labels, precision or recall (003)."""
 
-    attack: list[str] = field(default_factory=list)
-    """Attacks, with commas: fgsm, pgd, pgd-N (N steps), mpgd, mpgd-N, autoattack, square, noise, or a paper's preset."""
-    eps: Radius = 8 / 255
-    """Radius of the ball in pixels of [0, 1]; 0 measures the images themselves. Presets have their own."""
-    norm: Literal["linf", "l2", "l1"] = "linf"
-    """Norm of the ball."""
-    steps: int = 20
-    """pgd and mpgd: gradient steps."""
-    step_size: Radius | None = None
-    """pgd and mpgd: length of a step; None is 2.5 eps / steps."""
-    objective: Literal["cross_entropy", "margin", "dlr"] = "cross_entropy"
-    """What fgsm and pgd maximise (mpgd: a class's margin over the true one)."""
-    restarts: int = 1
-    """pgd: attempts; an image is robust if all fail."""
-    targets: int | None = None
-    """mpgd: wrong classes that are tried, the highest-scored first; None is all."""
-    images: int | None = 500
-    """Test images under attack, a seeded draw; None is all."""
-    classifier: Literal["own", "logistic", "linear", "slf", "knn"] | None = None
-    """What stands on the frozen encoder; None is the run's own classifier where its method trains one, else logistic."""
-    corruptions: bool = False
-    """Whether the 15 corruptions of ImageNet-C are measured, at every severity."""
-    corruption_table: Literal["cifar", "imagenet"] = "cifar"
-    """Strength of the corruptions: CIFAR-C's constants (32 pixels) or ImageNet-C's (224)."""
-    corrupted_root: str | None = None
-    """Folder of an official CIFAR-10-C, CIFAR-100-C or ImageNet-C, to be used as it is."""
-    severities: list[int] = field(default_factory=lambda: [1, 2, 3, 4, 5])
-    """Severities of the corruptions."""
-    trust: bool = True
-    """Whether the evaluation doubts itself: thirteen checks that say if the attacks can be believed."""
-    trust_images: int = 200
-    """Images on which the checks are made."""
-    square_queries: int = 1000
-    """square, and the check against it: queries an image."""
-    representation: bool = False
-    """Whether the encoder is also attacked without labels: how far representations move."""
-    seed: int = 0
-    """Which images are drawn, and the random starts."""
-    batch_size: int = 250
-    """Images attacked at a time."""
+    every: int | None = None
+    """precision, recall: epochs between two steps of the schedule, N; None is the paper's, 100 and 75."""
+    parts: int = 16
+    """recall: into how many parts the batch is divided, R; one part fewer is removed every N epochs."""
+    classes: int | None = None
+    """frequency: assumed number of classes, C; None is the data set's."""
+    clusters: int = 20
+    """pseudo_labels: clusters of k-means on the features of the first stage, K."""
+    stage_1: str | None = None
+    """pseudo_labels: run folder of the first stage; None trains it first, in the run's folder stage-1."""
+    unit: Literal["instance", "view"] = "instance"
+    """Whether an image leaves with both of its views, or each view by itself."""
+    replacement: Literal["none", "resample", "rescale"] | None = None
+    """Whether the removed are made up for: resample from the anchor's other negatives, or rescale their sum; None is none,
+    and resample for rocl and acl."""
 
 
 @dataclass
@@ -263,6 +239,7 @@ class RunConfig:
     attack: AttackConfig = field(default_factory=AttackConfig)
     data: DataConfig = field(default_factory=DataConfig)
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
+    removal: RemovalConfig = field(default_factory=RemovalConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)

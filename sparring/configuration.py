@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sparring import config
-from sparring.config import RobustnessConfig, RunConfig
+from sparring.config import RunConfig
+from sparring.measuring import LatentConfig, RobustnessConfig
 
 
 class Radius(float):
@@ -88,6 +89,12 @@ def fields() -> dict[str, Field]:
 def robustness_fields() -> dict[str, Field]:
     """The settings of a robust evaluation, which belong to no run, by their dotted names."""
     return {field.key: field for field in _fields_of(RobustnessConfig, "robustness.")}
+
+
+@functools.cache
+def latent_fields() -> dict[str, Field]:
+    """The settings of a look into the latent space, by their dotted names."""
+    return {field.key: field for field in _fields_of(LatentConfig, "latent.")}
 
 
 @functools.cache
@@ -231,6 +238,11 @@ def build_robustness(settings: dict[str, Any]) -> RobustnessConfig:
     """The robust evaluation in which the settings named robustness.* replace the defaults; others are passed over."""
     known = {key.rpartition(".")[2]: value for key, value in settings.items() if key in robustness_fields()}
     return RobustnessConfig(**known)
+
+
+def build_latent(settings: dict[str, Any]) -> LatentConfig:
+    """The look into the latent space in which the settings named latent.* replace the defaults; others are passed over."""
+    return LatentConfig(**{key.rpartition(".")[2]: value for key, value in settings.items() if key in latent_fields()})
 
 
 def to_yaml(made: RunConfig) -> str:

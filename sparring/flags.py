@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sparring.config import RobustnessConfig
 from sparring.configuration import Field, convert, fields, nearest, sections
+from sparring.measuring import RobustnessConfig
 
 WIDTH = 110
 

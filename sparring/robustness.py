@@ -10,11 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from sparring import configuration
-from sparring.config import RobustnessConfig, RunConfig
+from sparring.config import RunConfig
 from sparring.data import ImageSet, load_images
 from sparring.encoders.bridge import find_function
 from sparring.evaluation import SLF, OnFeatures, SoftKNN, check_robustness, evaluate, features, measure_robustness
 from sparring.evaluation.robust import Progress
+from sparring.measuring import RobustnessConfig
 from sparring.reporting import write_report
 from sparring.reporting.run_folder import read_run
 from sparring.training import checkpoints, new_encoder, resolve, run_folder

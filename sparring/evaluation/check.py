@@ -13,9 +13,9 @@ from sparring.attacks import AutoAttack
 from sparring.attacks.autoattack.members import square_can_tile
 from sparring.attacks.classifier import ClassifierAttack
 from sparring.attacks.presets import PRESETS
-from sparring.config import RobustnessConfig
 from sparring.data.corrupted import SEVERITIES
 from sparring.evaluation.named import named_attack
+from sparring.measuring import RobustnessConfig
 
 
 def check_robustness(config: RobustnessConfig, classes: int | None = None) -> dict[str, ClassifierAttack]:

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from sparring.attacks import FGSM, L1, L2, PGD, AutoAttack, Linf, MultiTargeted, RandomNoise, Untargeted
 from sparring.attacks.classifier import ClassifierAttack
 from sparring.attacks.presets import PRESETS, preset
-from sparring.config import RobustnessConfig
+from sparring.measuring import RobustnessConfig
 
 NORMS = {"linf": Linf, "l2": L2, "l1": L1}
 

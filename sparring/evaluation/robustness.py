@@ -23,7 +23,6 @@ from torch import Tensor
 
 from sparring.attacks import AutoAttack, beyond_box
 from sparring.attacks.classifier import Model
-from sparring.config import RobustnessConfig
 from sparring.data.corrupted import CorruptedSet, open_corrupted
 from sparring.evaluation.check import check_fit, check_robustness
 from sparring.evaluation.classifier import OnFeatures, SoftKNN, check_classifier, check_labels
@@ -43,6 +42,7 @@ from sparring.evaluation.named import NORMS
 from sparring.evaluation.representation import movement
 from sparring.evaluation.robust import Attacked, Progress, attacked, predictions
 from sparring.evaluation.trust import Trust, trust_each
+from sparring.measuring import RobustnessConfig
 
 VERSION = 2
 """Rises whenever the same settings would give other figures. 1 seeded the random starts of batch b with seed + b."""

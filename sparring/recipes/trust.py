@@ -25,10 +25,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from sparring.attacks import PGD, Linf
-from sparring.config import DataConfig, RobustnessConfig
+from sparring.config import DataConfig
 from sparring.data import ImageSet, load_images
 from sparring.encoders import Normalize
 from sparring.evaluation.features import evaluation_mode
+from sparring.measuring import RobustnessConfig
 from sparring.training.run_folder import environment
 
 EXPERIMENT = "trust"

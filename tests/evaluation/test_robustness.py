@@ -9,9 +9,9 @@ import torch
 from torch import nn
 
 from sparring.attacks import Linf, Untargeted
-from sparring.config import RobustnessConfig
 from sparring.evaluation import OnFeatures, attack_names, check_robustness, measure_robustness, named_attack
 from sparring.evaluation.entry import draw
+from sparring.measuring import RobustnessConfig
 
 FAST = RobustnessConfig(attack=["fgsm", "pgd-3", "noise"], eps=0.05, images=30, trust=False)
 

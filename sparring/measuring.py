@@ -1,0 +1,87 @@
+"""How a finished run is measured: what `sparring evaluate RUN --attack ...` and `sparring analyze RUN` read.
+
+Not part of a run: its config.yaml does not hold it. This module imports nothing heavy.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from sparring.config import Radius
+
+
+@dataclass
+class LatentConfig:
+    """How the latent space of a trained run is looked into: what `sparring analyze RUN` reads."""
+
+    images: int = 1000
+    """Test images, a seeded draw."""
+    batch_size: int = 128
+    """Mini-batch within which same-class and other-class members are looked for (ASCL: 128)."""
+    eps: Radius = 8 / 255
+    """Radius (Linf) of the attack on the run's classifier, in pixels of [0, 1]."""
+    steps: int = 20
+    """Gradient steps of the attack (ASCL: 250)."""
+    step_size: Radius | None = None
+    """Length of a step; None is 2.5 eps / steps (ASCL: 2/255)."""
+    radii: list[Radius] = field(default_factory=lambda: [0.0, 2 / 255, 4 / 255, 8 / 255, 12 / 255, 16 / 255])
+    """Attack strengths at which divergence and robust accuracy are measured (Figs. 2c, 5)."""
+    epochs: bool = True
+    """Whether divergence and robust accuracy are measured at every kept checkpoint (Fig. 2b)."""
+    classifier: Literal["own", "logistic", "linear", "slf", "knn"] | None = None
+    """What is attacked; None is the run's own classifier where its method trains one, else logistic."""
+    map_images: int = 1000
+    """Clean images on the t-SNE map."""
+    map_adversarial: int = 100
+    """Adversarial images on it."""
+    anchors: int = 3
+    """Training images whose selected positives and negatives are shown at the kept checkpoints (Fig. 9)."""
+    seed: int = 0
+    """Which images are drawn, and the random starts."""
+
+
+@dataclass
+class RobustnessConfig:
+    """How a classifier is attacked and corrupted: what `sparring evaluate RUN --attack ...` reads, not part of a run."""
+
+    attack: list[str] = field(default_factory=list)
+    """Attacks, with commas: fgsm, pgd, pgd-N (N steps), mpgd, mpgd-N, autoattack, square, noise, or a paper's preset."""
+    eps: Radius = 8 / 255
+    """Radius of the ball in pixels of [0, 1]; 0 measures the images themselves. Presets have their own."""
+    norm: Literal["linf", "l2", "l1"] = "linf"
+    """Norm of the ball."""
+    steps: int = 20
+    """pgd and mpgd: gradient steps."""
+    step_size: Radius | None = None
+    """pgd and mpgd: length of a step; None is 2.5 eps / steps."""
+    objective: Literal["cross_entropy", "margin", "dlr"] = "cross_entropy"
+    """What fgsm and pgd maximise (mpgd: a class's margin over the true one)."""
+    restarts: int = 1
+    """pgd: attempts; an image is robust if all fail."""
+    targets: int | None = None
+    """mpgd: wrong classes that are tried, the highest-scored first; None is all."""
+    images: int | None = 500
+    """Test images under attack, a seeded draw; None is all."""
+    classifier: Literal["own", "logistic", "linear", "slf", "knn"] | None = None
+    """What stands on the frozen encoder; None is the run's own classifier where its method trains one, else logistic."""
+    corruptions: bool = False
+    """Whether the 15 corruptions of ImageNet-C are measured, at every severity."""
+    corruption_table: Literal["cifar", "imagenet"] = "cifar"
+    """Strength of the corruptions: CIFAR-C's constants (32 pixels) or ImageNet-C's (224)."""
+    corrupted_root: str | None = None
+    """Folder of an official CIFAR-10-C, CIFAR-100-C or ImageNet-C, to be used as it is."""
+    severities: list[int] = field(default_factory=lambda: [1, 2, 3, 4, 5])
+    """Severities of the corruptions."""
+    trust: bool = True
+    """Whether the evaluation doubts itself: thirteen checks that say if the attacks can be believed."""
+    trust_images: int = 200
+    """Images on which the checks are made."""
+    square_queries: int = 1000
+    """square, and the check against it: queries an image."""
+    representation: bool = False
+    """Whether the encoder is also attacked without labels: how far representations move."""
+    seed: int = 0
+    """Which images are drawn, and the random starts."""
+    batch_size: int = 250
+    """Images attacked at a time."""
