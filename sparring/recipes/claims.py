@@ -1,13 +1,18 @@
-"""What a paper claims of two rows of a table, judged by paired runs: holds, fails or undecided, with its interval."""
+"""What a paper claims of the rows of a table, judged by runs: holds, fails or undecided, with its interval."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
+from sparring.analysis import correlation
 from sparring.evaluation import paired_difference
+
+Runs = Iterable[Mapping[str, Any]]
+"""Result files: each has `row`, `seed` and `results`."""
 
 
 @dataclass(frozen=True)
@@ -17,17 +22,16 @@ class Claim:
     better: str
     worse: str
     words: str
+    measures: tuple[str, ...] = ()
+    """Columns on which it is claimed, by their keys at the paper's size; none means every accuracy of the recipe."""
 
-    def judge(self, results: Iterable[dict[str, Any]], measure: str) -> str:
+    def judge(self, results: Runs, measure: str) -> str:
         """One sentence: the verdict, and the mean difference over shared seeds with its 95 % t interval, in points.
 
         It holds if the interval lies above zero, fails if it lies below, and is undecided otherwise, with one seed too.
         """
-        runs: dict[str, dict[int, float]] = {self.better: {}, self.worse: {}}
-        for result in results:
-            if result["row"] in runs and "accuracy" in result["results"].get(measure, {}):
-                runs[result["row"]][result["seed"]] = result["results"][measure]["accuracy"]
-        better, worse = runs[self.better], runs[self.worse]
+        results = list(results)
+        better, worse = (of_row(results, row, measure) for row in (self.better, self.worse))
         seeds = better.keys() & worse.keys()
         if not seeds:
             return f"{measure}: not measured: {self.words}"
@@ -37,3 +41,45 @@ class Claim:
         verdict = "holds" if low > 0 else "fails" if high < 0 else "undecided"
         interval = f"{difference:+.2f} points [{low:+.2f}, {high:+.2f}], {len(seeds)} seeds"
         return f"{measure}: {verdict} ({interval}): {self.words}"
+
+
+@dataclass(frozen=True)
+class Trend:
+    """Over the rows of a table, `x` goes with the measure: against it (falling) or along with it (rising)."""
+
+    x: str
+    words: str
+    measures: tuple[str, ...]
+    rising: bool = False
+
+    def judge(self, results: Runs, measure: str) -> str:
+        """One sentence: the verdict, and Spearman's rho over the rows' means with its 95 % interval.
+
+        It holds if the whole interval has the claimed sign, fails if it has the other, and is undecided otherwise.
+        """
+        results = list(results)
+        rows = list(dict.fromkeys(result["row"] for result in results))
+        x, y = (
+            {row: fmean(values.values()) for row in rows if (values := of_row(results, row, name))}
+            for name in (self.x, measure)
+        )
+        shared = [row for row in rows if row in x and row in y and math.isfinite(x[row])]
+        if len(shared) < 3 or len({x[row] for row in shared}) < 2 or len({y[row] for row in shared}) < 2:
+            return f"{self.x} against {measure}: undecided (fewer than three rows that differ): {self.words}"
+        found = correlation([x[row] for row in shared], [y[row] for row in shared])
+        low, high = found.spearman_interval
+        along, against = (low > 0, high < 0) if self.rising else (high < 0, low > 0)
+        verdict = "holds" if along else "fails" if against else "undecided"
+        words = f"Spearman's rho {found.spearman:+.2f} [{low:+.2f}, {high:+.2f}] over {found.n} rows"
+        return f"{self.x} against {measure}: {verdict} ({words}): {self.words}"
+
+
+def of_row(results: Runs, row: str, measure: str) -> dict[int, float]:
+    """The measure's value by seed: an accuracy, or the value of something that is none."""
+    values = {}
+    for result in results:
+        entry = result["results"].get(measure, {}) if result["row"] == row else {}
+        value = entry.get("accuracy", entry.get("value"))
+        if value is not None:
+            values[result["seed"]] = value
+    return values

@@ -1,0 +1,206 @@
+"""One row of a recipe with one seed: trained, measured, and written as one JSON. What is done is not done again.
+
+A cell lives in `runs`: a folder named after the row, the seed and a digest of its configuration, so that rows which two
+recipes share are trained once. In it `run` is the run folder and `measured` has a file for each finished measurement.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from sparring.config import DataConfig, RunConfig
+from sparring.recipes.budgets import Budget
+from sparring.recipes.recipe import Recipe, Row
+
+Tell = Callable[[str], None]
+"""Takes one line of progress."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a recipe's images come from and where its files go."""
+
+    data: DataConfig | None = None
+    """Images instead of the recipe's data set: its name, root and test_root count."""
+    label: str | None = None
+    """What those images are called beside every figure."""
+    out: Path = Path("results")
+    runs: Path = Path("runs/recipes")
+
+    def on(self, run: RunConfig) -> RunConfig:
+        """`run` on these images."""
+        if self.data is None:
+            return run
+        given = self.data
+        size = run.data.image_size or (32 if given.name == "folder" else None)
+        data = replace(
+            run.data,
+            name=given.name,
+            root=given.root,
+            test_root=given.test_root,
+            download=given.download,
+            image_size=size,
+        )
+        return replace(run, data=data)
+
+
+def configured(row: Row, seed: int, budget: Budget, place: Place) -> RunConfig:
+    """The complete configuration of a cell."""
+    run = place.on(budget.scaled(row.run))
+    return replace(run, training=replace(run.training, seed=seed, progress=False), out=None)
+
+
+def folder_of(row: Row, seed: int, budget: Budget, place: Place) -> Path:
+    """Where a cell lives."""
+    digest = digest_of(configured(row, seed, budget, place))
+    return place.runs / budget.name / f"{slug(row.name)}-seed{seed}-{digest}"
+
+
+def result_file(recipe: Recipe, row: Row, seed: int, budget: Budget, place: Place) -> Path:
+    """The JSON of a cell."""
+    return place.out / recipe.name / f"{slug(row.name)}-{budget.name}-seed{seed}.json"
+
+
+def run_cell(recipe: Recipe, row: Row, seed: int, budget: Budget, place: Place, tell: Tell = print) -> Path:
+    """Train and measure one cell and write its JSON; a finished cell is left as it is."""
+    file = result_file(recipe, row, seed, budget, place)
+    if file.exists():
+        return file
+    from sparring.training.run_folder import load_config, write_json
+
+    home, what = folder_of(row, seed, budget, place), f"{recipe.name}, {row.name}, seed {seed}"
+    start = time.perf_counter()
+    run = train_cell(row, seed, budget, place, tell=lambda line: tell(f"{what}: {line}"))
+    results, more = measured(recipe, run, home / "measured", budget, tell=lambda line: tell(f"{what}: {line}"))
+    environment = json.loads((run / "environment.json").read_text())
+    del environment["command"]
+    complete = asdict(load_config(run))
+    for key in ("root", "test_root"):
+        complete["data"][key] = complete["data"][key] and "IMAGES"
+    epochs = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    written = {
+        "schema": 1,
+        "experiment": recipe.name,
+        "row": row.name,
+        "rows": [each.name for each in recipe.rows],
+        "seed": seed,
+        "data": place.label or (place.data.name if place.data else recipe.data),
+        "budget": budget.label,
+        "rerun": f"sparring reproduce {recipe.name} --budget {budget.name} --rows '{row.name}' --seeds {seed}",
+        "paper": row.paper,
+        "config": complete,
+        "results": results,
+        **more,
+        "epochs": epochs,
+        "environment": environment,
+        "seconds": {"training": sum(epoch["seconds"] for epoch in epochs), "last start": time.perf_counter() - start},
+    }
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_json(file, written)
+    return file
+
+
+def train_cell(row: Row, seed: int, budget: Budget, place: Place, tell: Tell = print) -> Path:
+    """The run folder of a cell, trained to its end; an interrupted one continues."""
+    from sparring.training import checkpoints, train
+
+    config, run = configured(row, seed, budget, place), folder_of(row, seed, budget, place) / "run"
+    saved = checkpoints.checkpoints(run) if (run / "config.yaml").exists() else []
+    if not saved:
+        tell("training")
+        train(replace(config, out=str(run), overwrite=run.exists()))
+    elif checkpoints.position(saved[-1])[0] < (config.training.epochs or 0):
+        tell(f"training continues after epoch {checkpoints.position(saved[-1])[0]}")
+        train(replace(config, resume=str(run)))
+    return run
+
+
+def measured(
+    recipe: Recipe, run: Path, home: Path, budget: Budget, tell: Tell = print
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """All figures of a trained cell: accuracies and values by their keys, and what stands beside them."""
+    results: dict[str, Any] = {}
+    more: dict[str, Any] = {}
+    if recipe.protocols:
+        results |= once(home / f"clean-{'-'.join(recipe.protocols)}-{recipe.version}.json", _clean(recipe, run), tell)
+    for config in recipe.robustness:
+        scaled = budget.robustness(config)
+        entry = once(home / f"robustness-{digest_of(scaled)}.json", _robust(run, scaled), tell)
+        results = {"clean": entry["clean"]} | results | entry["attacks"]
+        if entry.get("corruptions"):
+            more["corruptions"] = entry["corruptions"]
+    if recipe.latent is not None:
+        scaled = budget.latent(recipe.latent)
+        entry = once(home / f"latent-{digest_of(scaled)}.json", _latent(run, scaled), tell)
+        more["latent"] = entry
+        divergence = entry["divergence"]
+        results["r_div"] = {"value": divergence["r_div"], "n": divergence["anchors"], "words": entry["attack"]["words"]}
+    return results, more
+
+
+def once(file: Path, make: Callable[[], dict[str, Any]], tell: Tell = print) -> dict[str, Any]:
+    """What `file` holds, or what `make` makes and is then written into it."""
+    from sparring.training.run_folder import write_json
+
+    if not file.exists():
+        tell(file.stem.rpartition("-")[0] or file.stem)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_json(file, make())
+    return json.loads(file.read_text())
+
+
+def _clean(recipe: Recipe, run: Path) -> Callable[[], dict[str, Any]]:
+    def make() -> dict[str, Any]:
+        from sparring import experiment
+        from sparring.training.run_folder import load_config
+
+        return experiment.measure(run, load_config(run), protocols=recipe.protocols, version=recipe.version)
+
+    return make
+
+
+def _robust(run: Path, config: Any) -> Callable[[], dict[str, Any]]:
+    def make() -> dict[str, Any]:
+        from sparring import robustness
+
+        robustness.of_a_run(run, {}, config)
+        return json.loads((run / "robustness.json").read_text())
+
+    return make
+
+
+def _latent(run: Path, config: Any) -> Callable[[], dict[str, Any]]:
+    def make() -> dict[str, Any]:
+        from sparring import latent
+
+        latent.of_a_run(run, {}, config)
+        return json.loads((run / "latent.json").read_text())
+
+    return make
+
+
+def digest_of(config: Any) -> str:
+    """Eight letters that tell one configuration from another; a setting that came later and is left alone changes none."""
+    text = json.dumps(_changed(asdict(config), asdict(type(config)())), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def _changed(values: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
+    """The values that differ from the defaults, group by group."""
+    return {
+        key: _changed(value, defaults[key]) if isinstance(value, dict) else value
+        for key, value in values.items()
+        if value != defaults[key]
+    }
+
+
+def slug(name: str) -> str:
+    """A row's name as part of a file's."""
+    return re.sub(r"[^a-z0-9.]+", "-", name.lower().replace("+", " plus ")).strip("-")

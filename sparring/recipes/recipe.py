@@ -1,0 +1,74 @@
+"""A table or figure of a paper as a value: its rows, what is measured of each, the paper's figures and its claims."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from sparring.config import RunConfig
+from sparring.measuring import LatentConfig, RobustnessConfig
+from sparring.recipes.claims import Claim, Trend
+from sparring.recipes.paper import Numbers
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a table: what is trained, at the paper's size, and the figures that the paper prints for it."""
+
+    name: str
+    run: RunConfig
+    paper: Numbers = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Column:
+    """One measure: its key in a result's `results`, and the paper's name for it."""
+
+    key: str
+    """clean, an attack such as pgd-250 or autoattack, a protocol such as logistic, or r_div."""
+    paper: str | None = None
+    """The paper's metric; None if it prints none."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that `sparring reproduce NAME` does."""
+
+    name: str
+    """Such as ascl.table2: the paper's short name and its table or figure."""
+    title: str
+    source: str
+    """Paper, table and what it says."""
+    rows: tuple[Row, ...]
+    columns: tuple[Column, ...]
+    claims: tuple[Claim | Trend, ...] = ()
+    protocols: tuple[str, ...] = ()
+    """Clean evaluations that every row gets, by the names of `sparring evaluate --protocol`."""
+    version: Literal["default", "paper"] = "default"
+    """Of the clean evaluations; paper selects on test images and says so."""
+    robustness: tuple[RobustnessConfig, ...] = ()
+    """Attacks and corruptions that every row is measured under."""
+    latent: LatentConfig | None = None
+    """How every row's latent space is looked into."""
+    data: str = "cifar10"
+    seeds: int = 3
+    cost: str = ""
+    """What one row costs at full length, on which hardware."""
+
+    def row(self, name: str) -> Row:
+        """The row of that name; a ValueError that lists the rows if there is none."""
+        found = [row for row in self.rows if row.name == name]
+        if not found:
+            raise ValueError(f"{self.name} has no row {name!r}; its rows are {', '.join(r.name for r in self.rows)}")
+        return found[0]
+
+
+def derived(run: RunConfig, changes: Mapping[str, object]) -> RunConfig:
+    """`run` with the fields of dotted names replaced, such as {"method.name": "trades"}."""
+    from dataclasses import replace
+
+    for key, value in changes.items():
+        group, _, leaf = key.rpartition(".")
+        run = replace(run, **{group: replace(getattr(run, group), **{leaf: value})} if group else {leaf: value})
+    return run
