@@ -73,7 +73,7 @@ def measure(
         seed=config.training.seed,
         classifiers=classifiers,
     )
-    keep_earlier(run)
+    run_folder.keep_earlier(run, "results")
     which = {"checkpoint": checkpoint.name, "epochs_trained": checkpoints.position(checkpoint)[0]}
     run_folder.write_json(run / RESULTS, {name: entry | which for name, entry in results.items()})
     shown = _some(test_images, config.training.seed)
@@ -101,15 +101,6 @@ def measure(
 def another(config: RunConfig) -> RunConfig:
     """Whose adversary a method without one is shown: CLAE's, or that of adversarial training."""
     return RunConfig(method=MethodConfig(name="adversarial_training" if classifies(config) else "clae"))
-
-
-def keep_earlier(run: Path) -> None:
-    """Give an earlier results.json the next free name, results-1.json, results-2.json and so on."""
-    if (run / RESULTS).exists():
-        number = 1
-        while (run / f"results-{number}.json").exists():
-            number += 1
-        (run / RESULTS).rename(run / f"results-{number}.json")
 
 
 def _some(images: ImageSet, seed: int) -> ImageSet:

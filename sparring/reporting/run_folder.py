@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,10 @@ import numpy as np
 
 ROBUSTNESS_SCHEMA = 1
 ROBUSTNESS_NEEDS = ("schema", "protocol", "label", "subject", "data", "clean")
+LATENT_SCHEMA = 1
+LATENT_NEEDS = (*ROBUSTNESS_NEEDS, "divergence", "strengths", "epochs", "counts", "map", "selection")
+COUNTS = ("clean_positives", "adversarial_positives", "clean_negatives", "adversarial_negatives")
+"""What ASCL logs of the rows that its selector chose for an anchor (Fig. 4b)."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,8 @@ class RunFolder:
     arrays: dict[str, np.ndarray]
     robustness: dict[str, Any] = field(default_factory=dict)
     robustness_arrays: dict[str, np.ndarray] = field(default_factory=dict)
+    latent: dict[str, Any] = field(default_factory=dict)
+    latent_arrays: dict[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def is_run(self) -> bool:
@@ -71,8 +78,10 @@ def read_run(path: Path) -> RunFolder:
         results=_json(path / "results.json"),
         analysis=analysis,
         arrays=arrays if analysis else {},
-        robustness=_robustness(path / "robustness.json"),
+        robustness=_measured(path / "robustness.json", "robustness evaluation", ROBUSTNESS_NEEDS, ROBUSTNESS_SCHEMA),
         robustness_arrays=_arrays(path / "robustness.npz"),
+        latent=_measured(path / "latent.json", "look into a latent space", LATENT_NEEDS, LATENT_SCHEMA),
+        latent_arrays=_arrays(path / "latent.npz"),
     )
 
 
@@ -88,15 +97,15 @@ def _json(path: Path) -> dict[str, Any]:
     return read
 
 
-def _robustness(path: Path) -> dict[str, Any]:
+def _measured(path: Path, what: str, needs: Sequence[str], schema: int) -> dict[str, Any]:
     if not path.is_file():
         return {}
     read = _json(path)
-    missing = [key for key in ROBUSTNESS_NEEDS if key not in read]
+    missing = [key for key in needs if key not in read]
     if missing:
-        raise ValueError(f"{path} is no robustness evaluation: it lacks {', '.join(missing)}")
-    if read["schema"] != ROBUSTNESS_SCHEMA:
-        raise ValueError(f"{path} has schema {read['schema']}; this version reads schema {ROBUSTNESS_SCHEMA}")
+        raise ValueError(f"{path} is no {what}: it lacks {', '.join(missing)}")
+    if read["schema"] != schema:
+        raise ValueError(f"{path} has schema {read['schema']}; this version reads schema {schema}")
     return read
 
 

@@ -30,6 +30,8 @@ OURS = {
     "checkpoints",
     "config.yaml",
     "environment.json",
+    "latent.json",
+    "latent.npz",
     "log.txt",
     "metrics.jsonl",
     "report.html",
@@ -40,6 +42,7 @@ OURS = {
     "weights.safetensors",
 }
 """What a run folder holds; an earlier evaluation's results-1.json, robustness-1.json and so on beside it."""
+NUMBERED = ("results-", "robustness-", "latent-")
 PACKAGES = ("torch", "torchvision", "lightning", "numpy", "scikit-learn", "timm", "pyautoattack")
 
 
@@ -83,8 +86,20 @@ def check_out(config: RunConfig) -> None:
 
 def is_ours(path: Path) -> bool:
     """Whether a file of a run folder is one that sparring writes, by its name."""
-    numbered = path.name.startswith(("results-", "robustness-")) and path.suffix in (".json", ".npz")
+    numbered = path.name.startswith(NUMBERED) and path.suffix in (".json", ".npz")
     return path.name in OURS or numbered
+
+
+def keep_earlier(run: Path, name: str) -> None:
+    """Give earlier figures, NAME.json with NAME.npz, the next free name: NAME-1.json, NAME-2.json and so on."""
+    if not (run / f"{name}.json").exists():
+        return
+    number = 1
+    while (run / f"{name}-{number}.json").exists():
+        number += 1
+    for suffix in (".npz", ".json"):
+        if (run / f"{name}{suffix}").exists():
+            (run / f"{name}{suffix}").rename(run / f"{name}-{number}{suffix}")
 
 
 @contextmanager
