@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple, Protocol, runtime_checkable
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -37,10 +37,18 @@ class Pairs:
 
     positive: Bool[Tensor, "N M"]
     contrast: Bool[Tensor, "N M"]
+    weight: Float[Tensor, "N M"] | None = None
+    """How often a key of A(i) stands in the denominator of anchor i: 0, or at least 1; positives once. None is once each."""
 
     def __getitem__(self, block: tuple[slice, slice]) -> Pairs:
         """Only some anchors against only some keys, `pairs[anchors, keys]`."""
-        return Pairs(self.positive[block], self.contrast[block])
+        weight = None if self.weight is None else self.weight[block]
+        return Pairs(self.positive[block], self.contrast[block], weight)
+
+    @property
+    def negative(self) -> Bool[Tensor, "N M"]:
+        """The keys that compete for an anchor without attracting it."""
+        return self.contrast & ~self.positive
 
     @property
     def without_positive(self) -> Int[Tensor, ""]:
@@ -60,6 +68,14 @@ class Rows:
     epoch: int = 0
     prediction: Int[Tensor, " N"] | None = None
     """Each row's own predicted class: an adversarial row's is that of the adversarial image."""
+    index: Int[Tensor, " N"] | None = None
+    """Where in the training set a row's image stands."""
+    pseudo: Int[Tensor, " N"] | None = None
+    """Pseudo-labels: the cluster of each row's image."""
+    images: int | None = None
+    """How many images the rows show; None: as many as there are different ones in `image`."""
+    generator: torch.Generator | None = None
+    """Randomness of the choice, on the device of the rows: the same stream in every data-parallel process."""
 
 
 Selector = Callable[[Rows], Pairs]
@@ -81,18 +97,34 @@ class Batch:
     """Source of an attack's random start, on the device of the views."""
     first: int = 0
     """Under data parallelism, where this process's images begin among all processes'."""
+    crops: Views | None = None
+    """Further views of the same images, of another size."""
+    index: Int[Tensor, " G"] | None = None
+    """Where in the training set the images stand; of all processes, as `labels`."""
+    pseudo_labels: Int[Tensor, " G"] | None = None
+    """The cluster of each image, found without labels; of all processes, as `labels`."""
+    shared_generator: torch.Generator | None = None
+    """Randomness of what concerns all processes' images, such as their pairs: the same stream in every process."""
     counts: dict[str, Tensor] = field(default_factory=dict)
     """What a method wants logged beside its terms, such as anchors without a positive."""
 
     def rows(self, z: Float[Tensor, "N D"], views: int, logits: Float[Tensor, "N K"] | None = None) -> Rows:
         """What is known of the rows of `z`, the stacked embeddings of `views` views of the same images; with their
         class scores `logits` also what each row is predicted to be."""
+
+        def of_each_row(known: Tensor | None) -> Tensor | None:
+            return None if known is None else known.repeat(views)
+
         return Rows(
             image=torch.arange(len(z) // views, device=z.device).repeat(views),
-            labels=None if self.labels is None else self.labels.repeat(views),
+            labels=of_each_row(self.labels),
             z=z.detach(),
             epoch=self.epoch,
             prediction=None if logits is None else logits.detach().argmax(dim=1),
+            index=of_each_row(self.index),
+            pseudo=of_each_row(self.pseudo_labels),
+            images=len(z) // views,
+            generator=self.shared_generator,
         )
 
 
@@ -105,6 +137,15 @@ class Outputs(NamedTuple):
     """Embedding, the head of h, of unit length."""
     logits: Float[Tensor, "N K"]
     """Class scores of h."""
+
+
+class Scored(NamedTuple):
+    """What an encoder with prototypes gives."""
+
+    z: Float[Tensor, "*N E"]
+    """Embedding, of unit length."""
+    scores: Float[Tensor, "*N K"]
+    """Cosines of z with K prototypes."""
 
 
 @runtime_checkable
@@ -131,6 +172,20 @@ class Classifying(Encoder, Protocol):
 
     def outputs(self, x: Tensor, domain: Domain = "clean") -> Outputs:
         """Representation, embedding and class scores of one forward pass."""
+        ...
+
+
+@runtime_checkable
+class Clustering(Encoder, Protocol):
+    """An encoder with prototypes beside its head."""
+
+    @property
+    def prototypes(self) -> Any:
+        """An `encoders.Prototypes`."""
+        ...
+
+    def scored(self, x: Tensor, domain: Domain = "clean") -> Scored:
+        """Embeddings and their scores, of one forward pass."""
         ...
 
 

@@ -38,11 +38,12 @@ def info_nce(
 ) -> Float[Tensor, ""]:
     """InfoNCE over masks: anchors recognise their positives among the keys that compete. In nats.
 
-        L = (1/N) sum_i -(1/|P(i)|) sum_{p in P(i)} log( exp(s_ip) / sum_{k in A(i)} exp(s_ik) )
+        L = (1/N) sum_i -(1/|P(i)|) sum_{p in P(i)} log( exp(s_ip) / sum_{k in A(i)} w_ik exp(s_ik) )
         s_ik = cos(anchor_i, key_k) / T  or, for similarity l1, l2, linf,  s_ik = -||anchor_i - key_k||_p / T
 
-    P(i) = `pairs.positive[i]`, A(i) = `pairs.contrast[i]`, both `[N, M]`. An anchor without positives contributes zero
-    and stays in the mean. Gradients flow through anchors and keys; rows that coincide have none in l1, l2 and linf.
+    P(i) = `pairs.positive[i]`, A(i) = `pairs.contrast[i]`, both `[N, M]`; w = `pairs.weight` `[N, M]`, or 1. An anchor
+    without positives contributes zero and stays in the mean. Gradients flow through anchors and keys; rows that
+    coincide have none in l1, l2 and linf.
 
     With two stacked views as both anchors and keys: NT-Xent for `same_image` (Chen et al. 2020, eq. 1) and L_out for
     `same_label` (Khosla et al. 2020, eq. 2). With one view as anchors, the other as keys and A(i) all keys: Plain
@@ -68,10 +69,11 @@ def instance_discrimination(
 ) -> Float[Tensor, ""]:
     """UEL: every row is recognised as its own image and as no other. In nats.
 
-        L = -(1/N) sum_i [ (1/|P(i)|) sum_{p in P(i)} log P(p|i) + sum_{k in A(i) - P(i)} log(1 - P(k|i)) ],
-        P(k|i) = exp(s_ik) / sum_{m in A(i)} exp(s_im),  s_ik = cos(z_i, sg[z_k]) / T
+        L = -(1/N) sum_i [ (1/|P(i)|) sum_{p in P(i)} log P(p|i) + sum_{k in A(i) - P(i)} w_ik log(1 - P(k|i)) ],
+        P(k|i) = exp(s_ik) / sum_{m in A(i)} w_im exp(s_im),  s_ik = cos(z_i, sg[z_k]) / T
 
-    P(i) = `pairs.positive[i]`, A(i) = `pairs.contrast[i]`, both `[N, N]`. An anchor without positives contributes zero,
+    P(i) = `pairs.positive[i]`, A(i) = `pairs.contrast[i]`, both `[N, N]`; w = `pairs.weight`, or 1: a key of weight 2 is
+    two keys. An anchor without positives contributes zero,
     its second sum included, and stays in the mean. With `detach_keys` no gradient flows through the keys (sg above).
 
     Raises ValueError if the shapes do not fit each other or `temperature` is not positive and finite.
@@ -88,23 +90,25 @@ def instance_discrimination(
 
 def _info_nce(s: Float[Tensor, "n M"], pairs: Pairs) -> Float[Tensor, " n"]:
     """The loss of each anchor."""
-    log_denominator = _where(pairs.contrast, s).logsumexp(dim=1)
-    return log_denominator - _mean_over_positives(s, pairs)
+    return _log_sum(s, pairs.contrast, pairs.weight)[:, 0] - _mean_over_positives(s, pairs)
 
 
 def _instance_discrimination(s: Float[Tensor, "n M"], pairs: Pairs) -> Float[Tensor, " n"]:
     """The loss of each anchor."""
-    s = _where(pairs.contrast, s)
-    log_p = s - s.logsumexp(dim=1, keepdim=True)
+    keys = pairs.contrast if pairs.weight is None else pairs.contrast & (pairs.weight > 0)
+    s = _where(keys, s)
+    log_p = s - _log_sum(s, keys, pairs.weight)
     # Only the nearest key can have P > 1/2. There 1 - P may round to zero, so its log comes from the other keys:
     # 1 - P = sigmoid(log sum of the others' exp - s). For every other key log1p is exact.
     s_nearest, nearest = s.max(dim=1, keepdim=True)
     is_nearest = torch.zeros_like(s, dtype=torch.bool).scatter(1, nearest, True)
-    s_others = _where(~is_nearest, s).logsumexp(dim=1, keepdim=True)
-    pushed = pairs.contrast & ~pairs.positive
-    push_nearest = torch.where((pushed & is_nearest).any(dim=1), F.logsigmoid(s_others - s_nearest)[:, 0], 0.0)
-    push_others = torch.where(pushed & ~is_nearest, log_p.exp(), 0.0).neg().log1p().sum(dim=1)
-    return -(_mean_over_positives(log_p, pairs) + push_nearest + push_others)
+    others = None if pairs.weight is None else pairs.weight - is_nearest.to(pairs.weight)  # its copies are other keys
+    s_others = _log_sum(s, keys & ~is_nearest if others is None else keys, others)
+    pushed = keys & ~pairs.positive
+    weight = torch.ones_like(s) if pairs.weight is None else pairs.weight.to(s.dtype)
+    push_nearest = torch.where(pushed & is_nearest, weight * F.logsigmoid(s_others - s_nearest), 0.0).sum(dim=1)
+    push_others = weight * torch.where(pushed & ~is_nearest, log_p.exp(), 0.0).neg().log1p()
+    return -(_mean_over_positives(log_p, pairs) + push_nearest + push_others.sum(dim=1))
 
 
 def _mean_over_anchors(
@@ -139,6 +143,13 @@ def _mean_over_anchors(
 def _mean_over_positives(x: Tensor, pairs: Pairs) -> Tensor:
     """The mean of x over the positives of each anchor, zero where there are none."""
     return torch.where(pairs.positive, x, 0.0).sum(dim=1) / pairs.positive.sum(dim=1).clamp(min=1)
+
+
+def _log_sum(s: Tensor, keys: Tensor, weight: Tensor | None) -> Tensor:
+    """log sum_k w_ik exp(s_ik) over the keys of each anchor, [n, 1]."""
+    if weight is not None:
+        keys, s = keys & (weight > 0), s + weight.to(s.dtype).log()
+    return _where(keys, s).logsumexp(dim=1, keepdim=True)
 
 
 def _where(mask: Tensor, s: Tensor) -> Tensor:
@@ -186,3 +197,8 @@ def _check(anchors: Tensor, keys: Tensor, pairs: Pairs, temperature: float) -> N
                 f"pairs.{name} is {mask.dtype} {list(mask.shape)}, but {len(anchors)} anchors and {len(keys)} keys "
                 f"need torch.bool [{len(anchors)}, {len(keys)}]"
             )
+    if pairs.weight is not None and pairs.weight.shape != pairs.contrast.shape:
+        raise ValueError(
+            f"pairs.weight is {list(pairs.weight.shape)}, but {len(anchors)} anchors and {len(keys)} keys need "
+            f"[{len(anchors)}, {len(keys)}]"
+        )
