@@ -18,6 +18,7 @@ from typing import Any
 
 from sparring import __version__, configuration
 from sparring.cli_evaluate import evaluate, one_place
+from sparring.cli_reproduce import reproduce
 from sparring.config import RunConfig
 from sparring.flags import WIDTH, read_words, settings_help
 from sparring.listing import KINDS, methods
@@ -169,6 +170,11 @@ def _evaluate(words: list[str]) -> int:
     return evaluate(words)
 
 
+def _reproduce(words: list[str]) -> int:
+    """A paper's table: every row trained and measured, its claims judged."""
+    return reproduce(words)
+
+
 def _report(words: list[str]) -> int:
     """Write a run's report anew."""
     read = read_words(words, DEBUG)
@@ -219,6 +225,7 @@ VERBS: dict[str, Callable[[list[str]], int]] = {
     "train": _train,
     "evaluate": _evaluate,
     "report": _report,
+    "reproduce": _reproduce,
     "list": _list,
     "doctor": _doctor,
 }

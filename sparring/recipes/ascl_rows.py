@@ -34,7 +34,7 @@ STRONG = RobustnessConfig(attack=["mpgd-250", "autoattack"], eps=8 / 255, step_s
 AUTOATTACK = RobustnessConfig(attack=["autoattack"], eps=8 / 255, images=1000, trust=False)
 LATENT = LatentConfig(eps=8 / 255, steps=250, step_size=2 / 255, images=1000, batch_size=128)
 
-COLUMNS = (Column("clean", "natural"), Column("pgd-250", "pgd250"), Column("autoattack", "aa"))
+COLUMNS = (Column("own", "natural"), Column("pgd-250", "pgd250"), Column("autoattack", "aa"))
 COST = (
     "ResNet-20, 200 epochs of 13 forward-backward passes an image: about 3 hours a row on one GPU (estimated, not run)"
 )

@@ -1,29 +1,43 @@
 """Table 2: adversarial training, TRADES, ADR and ASCL (Leaked) under PGD, multi-targeted PGD and AutoAttack.
 
-Data:  CIFAR-10 (the natural classifier, which the paper's text and Fig. 2 have, stands beside the table's rows).
+Data:  CIFAR-10 and CIFAR-100 (the natural classifier, which the paper's text and Fig. 2 have, stands beside the table's rows).
 Cost:  see `ascl_rows.COST`; `short` is about 6 minutes of training and 6 of attacks a row on one CPU core.
 Run:   sparring reproduce ascl.table2 [--budget short --data folder --root IMAGES]
+       sparring reproduce ascl.table2-cifar100
 """
 
 from __future__ import annotations
 
-from sparring.recipes.ascl_rows import ADR, ADV, COLUMNS, COST, LATENT, LEAKED, NATURAL, PGD, STRONG, TRADES
+from dataclasses import replace
+
+from sparring.recipes.ascl_rows import (
+    ADR,
+    ADV,
+    CIFAR100,
+    COLUMNS,
+    COST,
+    LATENT,
+    LEAKED,
+    NATURAL,
+    PGD,
+    STRONG,
+    TRADES,
+)
 from sparring.recipes.claims import Claim, Trend
 from sparring.recipes.paper import printed
-from sparring.recipes.recipe import Column, Recipe, Row
+from sparring.recipes.recipe import Column, Recipe, Row, derived
 
 ATTACKS = ("pgd-250", "mpgd-250", "autoattack")
 
-RECIPE = Recipe(
+METHODS = {"ADV": ADV, "TRADES": TRADES, "ADR": ADR, "ASCL-Leaked": LEAKED}
+
+CIFAR_10 = Recipe(
     name="ascl.table2",
     title="ASCL against adversarial training, TRADES and ADR on CIFAR-10",
     source="ASCL, Table 2 (CIFAR-10, ResNet-20)",
     rows=(
         Row("natural", NATURAL),
-        Row("ADV", ADV, printed("002_T2", "ADV", dataset="cifar10")),
-        Row("TRADES", TRADES, printed("002_T2", "TRADES", dataset="cifar10")),
-        Row("ADR", ADR, printed("002_T2", "ADR", dataset="cifar10")),
-        Row("ASCL-Leaked", LEAKED, printed("002_T2", "ASCL-Leaked", dataset="cifar10")),
+        *(Row(name, run, printed("002_T2", name, dataset="cifar10")) for name, run in METHODS.items()),
     ),
     columns=(*COLUMNS[:2], Column("mpgd-250", "mpgd"), COLUMNS[2], Column("r_div")),
     claims=(
@@ -33,7 +47,27 @@ RECIPE = Recipe(
         ),
         Trend("r_div", "lower R-DIV goes with higher robustness (ASCL, section 2, O1)", ATTACKS),
     ),
+    protocols=("own",),
     robustness=(PGD, STRONG),
     latent=LATENT,
     cost=COST,
+)
+
+SMALLER = {"eps": 0.01, "step_size": 0.001}
+
+CIFAR_100 = replace(
+    CIFAR_10,
+    name="ascl.table2-cifar100",
+    title="ASCL against adversarial training, TRADES and ADR on CIFAR-100",
+    source="ASCL, Table 2 (CIFAR-100, ResNet-20, radius 0.01)",
+    rows=(
+        Row("natural", derived(NATURAL, {"data.name": "cifar100"})),
+        *(
+            Row(name, derived(run, CIFAR100), printed("002_T2", name, dataset="cifar100"))
+            for name, run in METHODS.items()
+        ),
+    ),
+    robustness=(replace(PGD, **SMALLER), replace(STRONG, **SMALLER)),
+    latent=replace(LATENT, **SMALLER),
+    data="cifar100",
 )

@@ -33,11 +33,13 @@ class Place:
     """What those images are called beside every figure."""
     out: Path = Path("results")
     runs: Path = Path("runs/recipes")
+    download: bool = False
+    """Whether a data set that is not there may be downloaded."""
 
     def on(self, run: RunConfig) -> RunConfig:
         """`run` on these images."""
         if self.data is None:
-            return run
+            return replace(run, data=replace(run.data, download=self.download))
         given = self.data
         size = run.data.image_size or (32 if given.name == "folder" else None)
         data = replace(
@@ -45,10 +47,13 @@ class Place:
             name=given.name,
             root=given.root,
             test_root=given.test_root,
-            download=given.download,
+            download=self.download,
             image_size=size,
         )
-        return replace(run, data=data)
+        if given.name in ("folder", run.data.name):
+            return replace(run, data=data)
+        # another data set has its own normalisation and augmentation
+        return replace(run, data=replace(data, views=None), encoder=replace(run.encoder, mean=None, std=None))
 
 
 def configured(row: Row, seed: int, budget: Budget, place: Place) -> RunConfig:
@@ -136,6 +141,7 @@ def measured(
         results = {"clean": entry["clean"]} | results | entry["attacks"]
         if entry.get("corruptions"):
             more["corruptions"] = entry["corruptions"]
+    results |= counts(run)
     if recipe.latent is not None:
         scaled = budget.latent(recipe.latent)
         entry = once(home / f"latent-{digest_of(scaled)}.json", _latent(run, scaled), tell)
@@ -143,6 +149,18 @@ def measured(
         divergence = entry["divergence"]
         results["r_div"] = {"value": divergence["r_div"], "n": divergence["anchors"], "words": entry["attack"]["words"]}
     return results, more
+
+
+def counts(run: Path) -> dict[str, Any]:
+    """Positives and negatives an anchor of a method that selects them, in the first and the last epoch (ASCL, Fig. 4)."""
+    epochs = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    found = {}
+    for when, epoch in (("first", epochs[0]), ("last", epochs[-1])):
+        for short, name in (("pos", "positives"), ("neg", "negatives")):
+            if f"clean_{name}" in epoch:
+                value = epoch[f"clean_{name}"] + epoch[f"adversarial_{name}"]
+                found[f"num_{short}_{when}"] = {"value": value, "words": f"{name} an anchor, mean of the {when} epoch"}
+    return found
 
 
 def once(file: Path, make: Callable[[], dict[str, Any]], tell: Tell = print) -> dict[str, Any]:

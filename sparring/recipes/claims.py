@@ -17,29 +17,32 @@ Runs = Iterable[Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class Claim:
-    """Row `better` has a higher accuracy than row `worse`; `words` say who claims it and where."""
+    """Row `higher` lies above row `lower` in a measure; `words` say what that means, who claims it and where."""
 
-    better: str
-    worse: str
+    higher: str
+    lower: str
     words: str
     measures: tuple[str, ...] = ()
     """Columns on which it is claimed, by their keys at the paper's size; none means every accuracy of the recipe."""
 
     def judge(self, results: Runs, measure: str) -> str:
-        """One sentence: the verdict, and the mean difference over shared seeds with its 95 % t interval, in points.
+        """One sentence: the verdict, and the mean difference over shared seeds with its 95 % t interval, accuracies in
+        points.
 
         It holds if the interval lies above zero, fails if it lies below, and is undecided otherwise, with one seed too.
         """
         results = list(results)
-        better, worse = (of_row(results, row, measure) for row in (self.better, self.worse))
-        seeds = better.keys() & worse.keys()
+        higher, lower = (of_row(results, row, measure) for row in (self.higher, self.lower))
+        seeds = higher.keys() & lower.keys()
         if not seeds:
             return f"{measure}: not measured: {self.words}"
-        difference, low, high = (100 * value for value in paired_difference(better, worse))
+        accuracy = any("accuracy" in result["results"].get(measure, {}) for result in results)
+        scale, unit, digits = (100, " points", 2) if accuracy else (1, "", 3)
+        difference, low, high = (scale * value for value in paired_difference(higher, lower))
         if math.isnan(low):
-            return f"{measure}: undecided ({difference:+.2f} points, one seed): {self.words}"
+            return f"{measure}: undecided ({difference:+.{digits}f}{unit}, one seed): {self.words}"
         verdict = "holds" if low > 0 else "fails" if high < 0 else "undecided"
-        interval = f"{difference:+.2f} points [{low:+.2f}, {high:+.2f}], {len(seeds)} seeds"
+        interval = f"{difference:+.{digits}f}{unit} [{low:+.{digits}f}, {high:+.{digits}f}], {len(seeds)} seeds"
         return f"{measure}: {verdict} ({interval}): {self.words}"
 
 

@@ -1,0 +1,115 @@
+"""The verb `sparring reproduce`: a table or figure of a paper, trained, measured, printed beside the paper's figures."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from sparring.flags import WIDTH, Words, read_words
+
+REPRODUCE = """\
+usage: sparring reproduce NAME [NAME ...] [--budget full|short|smoke] [--rows NAMES] [--seeds NUMBERS] [...]
+       sparring reproduce list
+       sparring reproduce --all --budget smoke
+
+Train and measure every row of a paper's table, print its figures beside ours, and judge the paper's claims. One JSON a row
+and seed goes to --out; what is finished there is not run again, and an interrupted row continues.
+
+  NAME               such as ascl.table2; `list` names all
+  --all              every recipe
+  --budget BUDGET    full (the paper's size), short or smoke; every figure says which [full]
+  --rows NAMES       only these rows, separated by semicolons
+  --seeds NUMBERS    seeds separated by commas [0 to the recipe's number]
+  --data NAME        other images than the paper's: cifar10, folder, digits, ... (smoke: digits)
+  --root FOLDER      where they are (a folder with train/<class>/ and test/<class>/ for --data folder)
+  --data-label TEXT  what they are called beside every figure [the folder's name]
+  --download         fetch the paper's data set if it is not there
+  --out FOLDER       where results go [results]
+  --runs FOLDER      where trained runs are kept [runs/recipes]
+  --summary          run nothing: print what is there
+  --debug            show where an error happened
+"""
+
+OPTIONS = {
+    "all": False,
+    "budget": True,
+    "rows": True,
+    "seeds": True,
+    "data": True,
+    "root": True,
+    "data-label": True,
+    "download": False,
+    "out": True,
+    "runs": True,
+    "summary": False,
+    "debug": False,
+    "help": False,
+}
+
+
+def reproduce(words: list[str]) -> int:
+    """Run the verb on its words and return the exit code."""
+    read = read_words(words, OPTIONS, {})
+    if "help" in read.options:
+        print(REPRODUCE, end="")
+        return 0
+    from sparring.recipes import reproduce as recipes
+    from sparring.recipes.budgets import BUDGETS
+
+    if read.positional == ["list"]:
+        for name, title in recipes.listed():
+            print(f"  {name:24} {title}"[:WIDTH])
+        return 0
+    if bool(read.positional) == ("all" in read.options):
+        raise ValueError("reproduce needs the name of a recipe, such as ascl.table2, or --all; `list` names them")
+    chosen = [recipes.find(name) for name in read.positional or recipes.recipes()]
+    budget = _one(read, "budget", "full")
+    if budget not in BUDGETS:
+        raise ValueError(f"--budget must be one of {', '.join(BUDGETS)}, not {budget!r}")
+    rows = [name.strip() for name in _one(read, "rows", "").split(";") if name.strip()]
+    if rows and len(chosen) > 1:
+        raise ValueError(f"--rows names rows of one recipe, but there are {len(chosen)}")
+    for name in rows:
+        chosen[0].row(name)
+    data, root = _one(read, "data", None), _one(read, "root", None)
+    if budget == "smoke" and data is None and root is None:
+        data = "digits"
+    place = recipes.place_of(
+        data,
+        None if root is None else Path(root),
+        _one(read, "data-label", None),
+        Path(_one(read, "out", "results")),
+        Path(_one(read, "runs", "runs/recipes")),
+        download="download" in read.options,
+    )
+    seeds = _seeds(read)
+    recipes.check_place(place, chosen)
+    for recipe in chosen:
+        if "summary" in read.options:
+            print(recipes.summary(recipe, BUDGETS[budget], place))
+            continue
+        print(
+            recipes.reproduce(recipe, BUDGETS[budget], rows=rows, seeds=seeds, place=place, tell=_tell),
+            end="\n\n",
+            flush=True,
+        )
+    return 0
+
+
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _one(read: Words, option: str, default: str | None) -> Any:
+    return read.options[option][-1] if option in read.options else default
+
+
+def _seeds(read: Words) -> list[int]:
+    given = _one(read, "seeds", "")
+    parts = given.replace(",", " ").split()
+    if not all(part.isdecimal() for part in parts):
+        raise ValueError(
+            f"--seeds must be whole numbers of at least 0 separated by commas, such as 0,1,2, not {given!r}"
+        )
+    return [int(part) for part in parts]

@@ -1,0 +1,39 @@
+"""Figure 3: natural against robust accuracy when the radius of the training attack grows.
+
+The paper does not list its radii; here 2, 4, 6, 8 and 10 / 255 in steps of a quarter of the radius, evaluated at 8/255.
+Data:  CIFAR-10.
+Cost:  see `ascl_rows.COST`.
+Run:   sparring reproduce ascl.figure3
+"""
+
+from __future__ import annotations
+
+import itertools
+
+from sparring.config import AttackConfig
+from sparring.recipes.ascl_rows import ADR, ADV, COST, LEAKED, PGD, TRADES
+from sparring.recipes.claims import Claim
+from sparring.recipes.recipe import Column, Recipe, Row, derived
+
+METHODS = {"ADV": ADV, "TRADES": TRADES, "ADR": ADR, "ASCL-Leaked": LEAKED}
+RADII = (2, 4, 6, 8, 10)
+
+RECIPE = Recipe(
+    name="ascl.figure3",
+    title="The trade-off of natural and robust accuracy over the training radius",
+    source="ASCL, Fig. 3 (CIFAR-10, ResNet-20; drawn, without figures)",
+    rows=tuple(
+        Row(f"{name}, {k}/255", derived(run, {"attack": AttackConfig(eps=k / 255, step_size=k / 4 / 255)}))
+        for name, run in METHODS.items()
+        for k in RADII
+    ),
+    columns=(Column("own"), Column("pgd-250")),
+    claims=tuple(
+        Claim(f"{name}, {wide}/255", f"{name}, {narrow}/255", f"{name}: a wider attack is more robust", ("pgd-250",))
+        for name in METHODS
+        for narrow, wide in itertools.pairwise(RADII)
+    ),
+    protocols=("own",),
+    robustness=(PGD,),
+    cost=COST,
+)

@@ -1,0 +1,42 @@
+"""Table 4: which positives and negatives an anchor sees: Global, Hard, Soft and Leaked selection.
+
+Data:  CIFAR-10.
+Cost:  see `ascl_rows.COST`; `short` is about 6 minutes of training and 6 of attacks a row on one CPU core.
+Run:   sparring reproduce ascl.table4 [--budget short --data folder --root IMAGES]
+"""
+
+from __future__ import annotations
+
+from sparring.recipes.ascl_rows import COLUMNS, COST, GLOBAL, HARD, LATENT, LEAKED, PGD, SOFT, STRONG
+from sparring.recipes.claims import Claim, Trend
+from sparring.recipes.paper import printed
+from sparring.recipes.recipe import Column, Recipe, Row
+
+ATTACKS = ("pgd-250", "mpgd-250", "autoattack")
+SELECTIONS = {"ASCL-Global": GLOBAL, "ASCL-Hard": HARD, "ASCL-Soft": SOFT, "ASCL-Leaked": LEAKED}
+ORDER = (
+    ("ASCL-Leaked", "ASCL-Soft"),
+    ("ASCL-Leaked", "ASCL-Hard"),
+    ("ASCL-Leaked", "ASCL-Global"),
+    ("ASCL-Soft", "ASCL-Global"),
+    ("ASCL-Hard", "ASCL-Global"),
+)
+
+RECIPE = Recipe(
+    name="ascl.table4",
+    title="Selection of positives and negatives on CIFAR-10",
+    source="ASCL, Table 4 (CIFAR-10, ResNet-20)",
+    rows=tuple(Row(name, run, printed("002_T4", name)) for name, run in SELECTIONS.items()),
+    columns=(*COLUMNS[:2], Column("mpgd-250", "mpgd"), COLUMNS[2], Column("r_div")),
+    claims=(
+        *(
+            Claim(better, worse, f"{better[5:]} selection is more robust than {worse[5:]} (ASCL, Table 4)", ATTACKS)
+            for better, worse in ORDER
+        ),
+        Trend("r_div", "lower R-DIV goes with higher robustness (ASCL, section 2, O1)", ATTACKS),
+    ),
+    protocols=("own",),
+    robustness=(PGD, STRONG),
+    latent=LATENT,
+    cost=COST,
+)

@@ -1,0 +1,54 @@
+"""Table 7: the weights of SCL and VAT, one at a time.
+
+Data:  CIFAR-10. Two cells of AutoAttack are lost in the paper's text and have no figure to stand beside.
+Cost:  see `ascl_rows.COST`.
+Run:   sparring reproduce ascl.table7
+"""
+
+from __future__ import annotations
+
+from sparring.recipes.ascl_rows import AUTOATTACK, COLUMNS, COST, LEAKED, PGD
+from sparring.recipes.claims import Claim
+from sparring.recipes.paper import printed
+from sparring.recipes.recipe import Recipe, Row, derived
+
+GRID = [(0, 0), (1, 0), (2, 0), (3, 0), (4, 0), (0, 1), (0, 2), (0, 3), (0, 4)]
+"""lambda_SCL, lambda_VAT."""
+
+
+def name_of(scl: int, vat: int) -> str:
+    """The row's name."""
+    return f"SCL {scl}, VAT {vat}"
+
+
+RECIPE = Recipe(
+    name="ascl.table7",
+    title="The weights of ASCL's terms on CIFAR-10",
+    source="ASCL, Table 7 (CIFAR-10, ResNet-20)",
+    rows=tuple(
+        Row(
+            name_of(scl, vat),
+            derived(LEAKED, {"method.lambda_scl": float(scl), "method.lambda_vat": float(vat)}),
+            printed("002_T7", "ASCL-ablation", lambda_scl=scl, lambda_vat=vat),
+        )
+        for scl, vat in GRID
+    ),
+    columns=COLUMNS,
+    claims=(
+        *(
+            Claim(name_of(scl, 0), name_of(0, 0), f"SCL alone (weight {scl}) has better clean accuracy", ("own",))
+            for scl in (1, 2, 3, 4)
+        ),
+        *(
+            Claim(name_of(0, vat), name_of(0, vat - 1), f"more VAT ({vat}) is more robust", ("pgd-250",))
+            for vat in (1, 2, 3, 4)
+        ),
+        *(
+            Claim(name_of(0, vat - 1), name_of(0, vat), f"more VAT ({vat}) costs clean accuracy", ("own",))
+            for vat in (1, 2, 3, 4)
+        ),
+    ),
+    protocols=("own",),
+    robustness=(PGD, AUTOATTACK),
+    cost=COST,
+)

@@ -1,0 +1,157 @@
+"""Run a recipe's grid of rows and seeds, print the paper's figures and ours side by side, and judge the claims."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import importlib
+import math
+import pkgutil
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+import sparring.recipes
+from sparring.recipes.budgets import BUDGETS, Budget
+from sparring.recipes.cell import Place, Tell, result_file, run_cell
+from sparring.recipes.claims import Claim, of_row
+from sparring.recipes.recipe import Column, Recipe
+from sparring.reporting import read_results
+
+
+@functools.cache
+def recipes() -> dict[str, Recipe]:
+    """Every recipe by its name: the Recipe values of the files of this room."""
+    found = {}
+    for module in pkgutil.iter_modules(sparring.recipes.__path__):
+        values = vars(importlib.import_module(f"sparring.recipes.{module.name}")).values()
+        found |= {value.name: value for value in values if isinstance(value, Recipe)}
+    return dict(sorted(found.items()))
+
+
+def find(name: str) -> Recipe:
+    """The recipe of that name; a ValueError that names the nearest one if there is none."""
+    if name not in recipes():
+        near = difflib.get_close_matches(name, recipes(), n=1, cutoff=0.4)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise ValueError(f"there is no recipe {name!r}: `sparring reproduce list` names them{hint}")
+    return recipes()[name]
+
+
+def reproduce(
+    recipe: Recipe,
+    budget: Budget = BUDGETS["full"],
+    *,
+    rows: Sequence[str] = (),
+    seeds: Sequence[int] = (),
+    place: Place = Place(),  # noqa: B008  (frozen)
+    tell: Tell = print,
+) -> str:
+    """Run what is not there yet of the grid (a row with all seeds of the earlier ones before the next seed) and return
+    `summary` of everything that is. No `rows` are all of them, no `seeds` the recipe's number of them."""
+    chosen = [recipe.row(name) for name in rows] or list(recipe.rows)
+    for seed in seeds or range(recipe.seeds):
+        for row in chosen:
+            run_cell(recipe, row, seed, budget, place, tell)
+    return summary(recipe, budget, place)
+
+
+def summary(recipe: Recipe, budget: Budget, place: Place) -> str:
+    """The table and the verdicts of all results of this recipe and budget in `place.out`, as Markdown."""
+    files = sorted(result_file(recipe, recipe.rows[0], 0, budget, place).parent.glob(f"*-{budget.name}-seed*.json"))
+    results = [result for result in read_results(files) if result["budget"] == budget.label]
+    if not results:
+        return f"{recipe.name}: there are no results of budget {budget.name} in {place.out / recipe.name}"
+    return "\n".join([*table(recipe, budget, results), "", *verdicts(recipe, budget, results)])
+
+
+def table(recipe: Recipe, budget: Budget, results: Sequence[dict[str, Any]]) -> list[str]:
+    """Markdown: our mean and standard deviation over n seeds, and in brackets what the paper prints."""
+    columns = [column for column in recipe.columns if any(key(column, budget) in r["results"] for r in results)]
+    data = " and ".join(sorted({result["data"] for result in results}))
+    lines = [
+        f"**{recipe.name}: {recipe.title}**. Ours on `{data}`, budget {budget.label}; mean and standard deviation over n "
+        f"seeds, accuracies in percent. In brackets: {recipe.source}.",
+        "",
+        "| row | n | " + " | ".join(header(column, budget, results) for column in columns) + " |",
+        "|---|---|" + "---|" * len(columns),
+    ]
+    for row in recipe.rows:
+        seeds = {result["seed"] for result in results if result["row"] == row.name}
+        if not seeds:
+            continue
+        cells = []
+        for column in columns:
+            printed = row.paper.get(column.paper or "")
+            ours = cell(results, row.name, key(column, budget))
+            cells.append(ours if printed is None else f"{ours} ({printed:g})")
+        lines.append(f"| {row.name} | {len(seeds)} | " + " | ".join(cells) + " |")
+    words: dict[str, str] = {}
+    for name in (key(column, budget) for column in columns):
+        entries = [result["results"][name] for result in results if name in result["results"]]
+        words[name] = " or ".join(dict.fromkeys(entry.get("words") or entry.get("protocol", "") for entry in entries))
+    return [*lines, "", *[f"- {name}: {line}" for name, line in words.items()]]
+
+
+def key(column: Column, budget: Budget) -> str:
+    """The column's key at this budget: pgd-250 becomes what the budget attacks with."""
+    return budget.attack(column.key)
+
+
+def header(column: Column, budget: Budget, results: Iterable[dict[str, Any]]) -> str:
+    """Our name, the number of test images, and the paper's name where it has one."""
+    name = key(column, budget)
+    entries = [result["results"][name] for result in results if name in result["results"]]
+    sizes = sorted({entry.get("n") or entry.get("n_test") for entry in entries} - {None})
+    n = f", n = {' or '.join(f'{size:,}' for size in sizes)}" if sizes else ""
+    return f"{name}{n}{f' ({column.paper})' if column.paper else ''}"
+
+
+def cell(results: Sequence[dict[str, Any]], row: str, name: str) -> str:
+    """Mean and standard deviation over seeds."""
+    values = [value for value in of_row(results, row, name).values() if math.isfinite(value)]
+    if not values:
+        return "-"
+    accuracy = any("accuracy" in result["results"].get(name, {}) for result in results)
+    scale, digits = (100, 1) if accuracy else (1, 2)
+    spread = f" ± {scale * stdev(values):.{digits}f}" if len(values) > 1 else ""
+    return f"{scale * fmean(values):.{digits}f}{spread}"
+
+
+def verdicts(recipe: Recipe, budget: Budget, results: Sequence[dict[str, Any]]) -> list[str]:
+    """One line for each claim and measure."""
+    lines = []
+    for claim in recipe.claims:
+        measures = claim.measures or tuple(column.key for column in recipe.columns if column.key != "r_div")
+        for measure in dict.fromkeys(budget.attack(name) for name in measures):
+            if any(measure in result["results"] for result in results) or isinstance(claim, Claim):
+                lines.append(f"- {claim.judge(results, measure)}")
+    return lines
+
+
+def listed() -> list[tuple[str, str]]:
+    """Names and titles of all recipes."""
+    return [(name, f"{recipe.title} ({len(recipe.rows)} rows)") for name, recipe in recipes().items()]
+
+
+def check_place(place: Place, chosen: Sequence[Recipe]) -> None:
+    """Raises ValueError, before any work, if the images are not there."""
+    from sparring.data import load_images
+
+    for name in dict.fromkeys(recipe.data for recipe in chosen):
+        recipe = next(recipe for recipe in chosen if recipe.data == name)
+        load_images(place.on(recipe.rows[0].run).data, seed=0)
+
+
+def place_of(
+    data: str | None, root: Path | None, label: str | None, out: Path, runs: Path, *, download: bool = False
+) -> Place:
+    """Where images come from, in the words of the command line."""
+    from sparring.config import DataConfig
+
+    if data is None and root is None:
+        return Place(out=out, runs=runs, download=download)
+    name = data or "folder"
+    given = DataConfig(name=name, root=None if root is None else str(root))
+    return Place(given, label or (root.name if root is not None and name == "folder" else name), out, runs, download)

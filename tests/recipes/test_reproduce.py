@@ -1,0 +1,208 @@
+"""Recipes: the papers' figures, cells that are run once, tables side by side, claims, and the verb."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+
+from sparring.cli import main
+from sparring.config import AttackConfig, DataConfig
+from sparring.measuring import LatentConfig, RobustnessConfig
+from sparring.recipes import cell, paper
+from sparring.recipes.budgets import BUDGETS
+from sparring.recipes.cell import Place
+from sparring.recipes.claims import Claim, Trend
+from sparring.recipes.recipe import derived
+from sparring.recipes.reproduce import find, place_of, recipes, reproduce, summary
+
+SMOKE = BUDGETS["smoke"]
+
+
+def place(folder):
+    return place_of("digits", None, None, folder / "results", folder / "runs")
+
+
+def test_printed_figures_are_found_by_row_and_setting():
+    assert paper.printed("002_T2", "ADV", dataset="cifar10")["pgd250"] == 48.1
+    assert paper.printed("002_T5", "ASCL-Leaked", proj="p1")["aa"] == 42.3
+    assert "aa" not in paper.printed("002_T7", "ASCL-ablation", lambda_scl=0, lambda_vat=3)  # lost in the source
+    with pytest.raises(ValueError, match="several figures of ADV, natural"):
+        paper.printed("002_T2", "ADV")
+    with pytest.raises(ValueError, match="no figures of Nobody"):
+        paper.printed("002_T2", "Nobody")
+    with pytest.raises(ValueError, match="there is no table 002_T9"):
+        paper.printed("002_T9", "ADV")
+
+
+def test_every_figure_of_every_recipe_is_one_of_the_papers():
+    text = (Path(paper.__file__).parent / "paper_results.yaml").read_text(encoding="utf-8")
+    values = {entry["value"] for table in yaml.safe_load(text).values() for entry in table}
+    for recipe in recipes().values():
+        for row in recipe.rows:
+            assert set(row.paper.values()) <= values, (recipe.name, row.name)
+
+
+@pytest.mark.parametrize("name", recipes())
+def test_a_recipe_is_whole(name):
+    recipe = recipes()[name]
+    names = [row.name for row in recipe.rows]
+    assert len(names) == len(set(names)) == len({cell.slug(row) for row in names})
+    printed = {metric for row in recipe.rows for metric in row.paper}
+    for column in recipe.columns:
+        assert column.paper is None or column.paper in printed, column
+    keys = {column.key for column in recipe.columns}
+    for claim in recipe.claims:
+        assert set(claim.measures) <= keys, claim
+        if isinstance(claim, Claim):
+            assert {claim.higher, claim.lower} <= set(names), claim
+        else:
+            assert claim.x in keys
+    configs = [str(row.run) for row in recipe.rows]
+    assert len(set(configs)) == len(configs), "two rows of one configuration"
+    for row in recipe.rows:
+        full, smoke = BUDGETS["full"].scaled(row.run), SMOKE.scaled(row.run)
+        assert (smoke.method, smoke.attack) == (full.method, full.attack)
+        assert smoke.training.epochs == 1 and smoke.data.train_images == SMOKE.train_images
+
+
+def test_the_full_budget_is_the_papers():
+    full = BUDGETS["full"].scaled(find("ascl.table2").row("ASCL-Leaked").run)
+    assert (full.encoder.name, full.training.epochs, full.training.batch_size) == ("resnet20", 200, 128)
+    assert (full.optimizer.name, full.optimizer.milestones) == ("adam", [80, 120, 160])
+    assert (full.method.lambda_scl, full.method.lambda_vat, full.method.temperature) == (1.0, 2.0, 0.07)
+    small = BUDGETS["full"].scaled(find("ascl.table2-cifar100").row("ADV").run)
+    assert (small.attack.eps, small.attack.step_size, small.attack.steps) == (0.01, 0.001, 10)
+    for config in find("ascl.table2-cifar100").robustness:
+        assert (config.eps, config.step_size) == (0.01, 0.001)
+
+
+def test_budgets_shrink_attacks_and_say_so():
+    short = BUDGETS["short"]
+    weak, strong = (
+        short.robustness(RobustnessConfig(attack=[name], images=None)) for name in ("pgd-250", "autoattack")
+    )
+    assert (weak.attack, weak.images, strong.attack, strong.images) == (["pgd-20"], 1000, ["autoattack"], 250)
+    assert SMOKE.attack("autoattack") == "square" and SMOKE.attack("mpgd-250") == "mpgd-2"
+    assert BUDGETS["full"].attack("mpgd-250") == "mpgd-250"
+    look = SMOKE.latent(LatentConfig(steps=250))
+    assert (look.steps, look.images, look.batch_size) == (2, 32, 32)
+
+
+def test_a_digest_is_of_what_differs_from_the_defaults():
+    assert cell.digest_of(AttackConfig()) == cell.digest_of(AttackConfig())
+    assert len({cell.digest_of(AttackConfig(eps=eps)) for eps in (None, 0.1, 0.2)}) == 3
+    run = find("ascl.table2").row("ADV").run
+    assert cell.digest_of(run) != cell.digest_of(derived(run, {"training.seed": 1}))
+
+
+def test_other_images_keep_the_rows_encoder_unless_they_are_of_another_kind(tmp_path):
+    run = BUDGETS["short"].scaled(find("ascl.table2").row("ADV").run)
+    folder = Place(DataConfig(name="folder", root="somewhere"), "mine").on(run)
+    assert (folder.data.root, folder.data.image_size, folder.data.views) == ("somewhere", 32, run.data.views)
+    assert folder.encoder.mean == run.encoder.mean
+    digits = place(tmp_path).on(run)
+    assert digits.encoder.mean is None and digits.data.views is None
+
+
+def tiny():
+    """Table 7 with one row and little to measure."""
+    recipe = find("ascl.table7")
+    return replace(recipe, rows=recipe.rows[:2], protocols=(), robustness=recipe.robustness[:1])
+
+
+def test_a_cell_is_run_once_and_continues_where_it_stopped(tmp_path, monkeypatch):
+    recipe, where, told = tiny(), place(tmp_path), []
+    name = recipe.rows[1].name
+    row = recipe.row(name)
+    home = cell.folder_of(row, 0, SMOKE, where)
+
+    # stopped after training: measured without being trained again
+    run = cell.train_cell(row, 0, SMOKE, where, told.append)
+    trained = (run / "weights.safetensors").stat().st_mtime_ns
+    printed = reproduce(recipe, SMOKE, rows=[name], seeds=[0], place=where, tell=told.append)
+    assert (run / "weights.safetensors").stat().st_mtime_ns == trained
+    assert [line for line in told if line.endswith("training")] == ["training"]
+    file = tmp_path / "results" / recipe.name / "scl-1-vat-0-smoke-seed0.json"
+    result = json.loads(file.read_text())
+    assert result["budget"] == SMOKE.label and result["data"] == "digits" and result["paper"] == row.paper
+    assert {"clean", "pgd-2", "num_pos_first"} <= result["results"].keys()
+    assert result["results"]["pgd-2"]["n"] == 32
+    assert "work" not in file.read_text().replace("workers", "").replace("network", "")
+    assert f"| {name} | 1 |" in printed and "(46.5)" in printed
+
+    # a finished cell is left alone; measurements without a JSON are taken from their files
+    told.clear()
+    reproduce(recipe, SMOKE, rows=[name], seeds=[0], place=where, tell=told.append)
+    assert told == []
+    file.unlink()
+    monkeypatch.setattr(cell, "_robust", lambda *_: lambda: pytest.fail("measured twice"))
+    reproduce(recipe, SMOKE, rows=[name], seeds=[0], place=where, tell=told.append)
+    assert json.loads(file.read_text())["results"] == result["results"]
+    assert sorted(path.name for path in home.iterdir()) == ["measured", "run"]
+
+
+def results(**rows):
+    """Result files by row, with one value of each measure a seed."""
+    return [
+        {"row": row, "seed": seed, "budget": SMOKE.label, "data": "digits", "results": entry}
+        for row, entries in rows.items()
+        for seed, entry in enumerate(entries)
+    ]
+
+
+def accuracy(value):
+    return {"accuracy": value, "n": 10, "words": "an attack"}
+
+
+def test_claims_of_values_are_in_their_own_unit():
+    seen = results(a=[{"r_div": {"value": 0.9}}] * 2, b=[{"r_div": {"value": 0.5}}, {"r_div": {"value": 0.4}}])
+    assert Claim("a", "b", "why").judge(seen, "r_div").startswith("r_div: undecided (+0.450 [")
+    seen = results(a=[{"r_div": {"value": v}} for v in (0.9, 0.91, 0.9)], b=[{"r_div": {"value": 0.4}}] * 3)
+    assert Claim("a", "b", "why").judge(seen, "r_div").startswith("r_div: holds (+0.503 [")
+    assert Claim("b", "a", "why").judge(seen, "r_div").startswith("r_div: fails (-0.503 [")
+
+
+def test_a_trend_is_judged_over_the_means_of_rows():
+    points = {f"row {k}": [{"r_div": {"value": 1 - k / 10 + s / 100}, "pgd": accuracy(k / 10)} for s in (0, 1)]
+              for k in range(9)}  # fmt: skip
+    falling = Trend("r_div", "lower is better", ("pgd",))
+    assert "holds (Spearman's rho -1.00" in falling.judge(results(**points), "pgd")
+    assert "fails" in replace(falling, rising=True).judge(results(**points), "pgd")
+    few = dict(list(points.items())[:2])
+    assert "undecided (fewer than three rows" in falling.judge(results(**few), "pgd")
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ([], "reproduce needs the name of a recipe"),
+        (["ascl.table2", "--all"], "reproduce needs the name of a recipe"),
+        (
+            ["ascl.tabel2"],
+            "there is no recipe 'ascl.tabel2': `sparring reproduce list` names them; did you mean ascl.table2",
+        ),
+        (["ascl.table2", "--budget", "tiny"], "--budget must be one of full, short, smoke, not 'tiny'"),
+        (["ascl.table2", "--rows", "Nobody"], "ascl.table2 has no row 'Nobody'; its rows are natural, ADV"),
+        (["ascl.table2", "ascl.table4", "--rows", "ADV"], "--rows names rows of one recipe, but there are 2"),
+        (["ascl.table2", "--seeds", "0,x"], "--seeds must be whole numbers"),
+        (["ascl.table2", "--buget", "smoke"], "--buget is no option; did you mean --budget?"),
+        (["ascl.table2", "--budget", "smoke", "--root", "nowhere"], "nowhere"),
+    ],
+)
+def test_mistakes_are_one_sentence_and_nothing_is_written(words, sentence, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["reproduce", *words]) == 2
+    error = capsys.readouterr().err
+    assert sentence in error and error.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_list_and_summary(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["reproduce", "list"]) == 0
+    assert "ascl.table2" in capsys.readouterr().out
+    assert main(["reproduce", "ascl.table2", "--budget", "smoke", "--summary"]) == 0
+    assert "there are no results of budget smoke" in capsys.readouterr().out
+    assert summary(find("ascl.table2"), SMOKE, place(tmp_path)).startswith("ascl.table2: there are no results")
