@@ -1,7 +1,8 @@
 """CLAE: an adversarial example of view a is a third view, with a batch norm of its own.
 
 views: a, b, a' = attack on a copy of a, maximising the base's loss between a and the copy
-pairs: the base's
+pairs: the base's; if they are chosen by embeddings (without suspected false negatives), once a mini-batch from a and b, the
+       same in attack and loss, where a' takes the place of a
 loss:  base(a, b) + alpha base(a, a')
 norm:  a, b clean; a' (and both copies inside the attack) adv
 
@@ -34,6 +35,7 @@ from sparring.attacks import FGSM, Linf
 from sparring.methods.plain import Plain
 from sparring.methods.settings import Settings
 from sparring.methods.simclr import SimCLR
+from sparring.pairs import fixed, looks_at_embeddings
 from sparring.types import Attack, Batch, Encoder, Images, Method, Objective, Terms
 
 
@@ -72,12 +74,23 @@ class CLAE:
     def __call__(self, encoder: Encoder, batch: Batch) -> Terms:
         """L_aug and alpha L_adv of eq. 16."""
         a, b = batch.views
-        a_adv = self.perturb(encoder, a, batch)
-        z_a, z_b, z_adv = encoder(a), encoder(b), encoder(a_adv, domain="adv")
+        z_a, z_b = encoder(a), encoder(b)
+        clean_base, adversarial_base = self.bases(z_a, z_b, batch)
+        a_adv = replace(self, base=adversarial_base).perturb(encoder, a, batch)
+        z_adv = encoder(a_adv, domain="adv")
         reforward = self.preset == "official" and isinstance(self.base, Plain)
-        adversarial = self.base.loss(encoder(a) if reforward else z_a, z_adv, batch)
-        clean = self.base.loss(z_a, z_b, batch)  # last, so that batch.counts tells of the clean term
+        adversarial = adversarial_base.loss(encoder(a) if reforward else z_a, z_adv, batch)
+        clean = clean_base.loss(z_a, z_b, batch)  # last, so that batch.counts tells of the clean term
         return {"clean": clean, "adversarial": self.alpha * adversarial}
+
+    def bases(self, z_a: Float[Tensor, "B D"], z_b: Float[Tensor, "B D"], batch: Batch) -> tuple[Base, Base]:
+        """The base of the clean and of the adversarial term: with pairs chosen once if embeddings decide them."""
+        base: Any = self.base
+        if not looks_at_embeddings(getattr(base, "pairs", None)):
+            return base, base
+        pairs = base.pairs(batch.rows(torch.cat([z_a, z_b]), views=2))
+        place_of_a = torch.arange(len(z_a), device=z_a.device).repeat(2)
+        return replace(base, pairs=fixed(pairs)), replace(base, pairs=fixed(pairs, stands_for=place_of_a))
 
     def perturb(self, encoder: Encoder, a: Images, batch: Batch) -> Images:
         """The adversarial view of `a`, eq. 15."""

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from sparring.losses import info_nce
 from sparring.methods.settings import PLAIN_AND_UEL, Settings
-from sparring.pairs import same_image
+from sparring.pairs import same_image, select
 from sparring.types import Batch, Encoder, Selector, Terms
 
 
@@ -43,6 +43,6 @@ class Plain:
     def loss(self, z_a: Float[Tensor, "B D"], z_b: Float[Tensor, "B D"], batch: Batch) -> Float[Tensor, ""]:
         """InfoNCE with anchors `z_a` and keys `z_b`, in nats (eq. 10)."""
         images = len(z_a)
-        pairs = self.pairs(batch.rows(torch.cat([z_a, z_b]), views=2))[:images, images:]
+        pairs = select(self.pairs, batch, torch.cat([z_a, z_b]), views=2)[:images, images:]
         batch.counts["anchors_without_positive"] = pairs.without_positive
         return info_nce(z_a, z_b, pairs, self.temperature)

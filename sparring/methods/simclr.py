@@ -1,11 +1,12 @@
 """SimCLR: two views of an image attract each other, every other row of the batch competes.
 
 views: a, b
-pairs: same image (or any selector)
+pairs: same image; or any selector, such as one without suspected false negatives ("SimCLR + Precision" and so on)
 loss:  NT-Xent = (1/2B) sum over both views' rows i of -log( exp(z_i.z_i+ / T) / sum_{k != i} exp(z_i.z_k / T) )
 norm:  clean
 
-Paper: Chen et al. 2020; the baseline of "Contrastive Learning with Adversarial Examples" (CLAE), section 3.6.
+Paper: Chen et al. 2020; the baseline of "Contrastive Learning with Adversarial Examples" (CLAE), section 3.6. With false
+       negatives removed: Gupta et al. 2023, section 5 (see `sparring.pairs.false_negatives`).
 Code:  chihhuiho/CLAE, SimCLR/modules/nt_xent.py: the same value (mean over 2B rows, gradient through both sides).
 Differs from: nothing; the published mask needs a fixed batch size, this one does not.
 """
@@ -21,7 +22,7 @@ from torch import Tensor
 
 from sparring.losses import info_nce
 from sparring.methods.settings import Settings
-from sparring.pairs import same_image
+from sparring.pairs import same_image, select
 from sparring.types import Batch, Encoder, Selector, Terms
 
 
@@ -45,6 +46,5 @@ class SimCLR:
     def loss(self, z_a: Float[Tensor, "B D"], z_b: Float[Tensor, "B D"], batch: Batch) -> Float[Tensor, ""]:
         """NT-Xent of two views, in nats."""
         z = torch.cat([z_a, z_b])
-        pairs = self.pairs(batch.rows(z, views=2))
-        batch.counts["anchors_without_positive"] = pairs.without_positive
+        pairs = select(self.pairs, batch, z, views=2)
         return info_nce(z, z, pairs, self.temperature)

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from sparring.losses import info_nce
 from sparring.methods.settings import Settings
-from sparring.pairs import same_label
+from sparring.pairs import same_label, select
 from sparring.types import Batch, Encoder, Selector, Terms
 
 
@@ -57,7 +57,6 @@ class SupCon:
     def loss(self, z_a: Float[Tensor, "B D"], z_b: Float[Tensor, "B D"], batch: Batch) -> Float[Tensor, ""]:
         """L_out over the 2B rows of two views, in nats; with `preset="official"` times T / 0.07."""
         z = torch.cat([z_a, z_b])
-        pairs = self.pairs(batch.rows(z, views=2))
-        batch.counts["anchors_without_positive"] = pairs.without_positive
+        pairs = select(self.pairs, batch, z, views=2)
         scale = self.temperature / 0.07 if self.preset == "official" else 1.0
         return scale * info_nce(z, z, pairs, self.temperature)

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from sparring.losses import instance_discrimination
 from sparring.methods.settings import PLAIN_AND_UEL, Settings
-from sparring.pairs import same_image
+from sparring.pairs import same_image, select
 from sparring.types import Batch, Encoder, Selector, Terms
 
 
@@ -45,6 +45,5 @@ class UEL:
     def loss(self, z_a: Float[Tensor, "B D"], z_b: Float[Tensor, "B D"], batch: Batch) -> Float[Tensor, ""]:
         """The closed form above over the 2B rows of two views, in nats."""
         z = torch.cat([z_a, z_b])
-        pairs = self.pairs(batch.rows(z, views=2))
-        batch.counts["anchors_without_positive"] = pairs.without_positive
+        pairs = select(self.pairs, batch, z, views=2)
         return instance_discrimination(z, pairs, self.temperature, detach_keys=self.detach_keys)

@@ -60,7 +60,7 @@ def fixed(pairs: Pairs, stands_for: Int[Tensor, " M"] | None = None) -> Selector
     return Fixed(pairs)
 
 
-def looks_at_embeddings(selector: Selector) -> bool:
+def looks_at_embeddings(selector: object) -> bool:
     """Whether the selector ranks embeddings, or draws: a method with an attack then chooses once a mini-batch (`fixed`)."""
     return isinstance(selector, Removal)
 
