@@ -23,7 +23,13 @@ class MethodConfig:
     base: str | None = None
     """clae: the method whose loss is attacked (plain, uel, simclr)."""
     alpha: float | None = None
-    """clae: weight of the adversarial term, eq. 16."""
+    """clae: weight of the adversarial term, eq. 16; acl: of the adversarial stream, beside 1 for the clean one."""
+    mode: Literal["ds", "a2a", "a2s", "s2s"] | None = None
+    """acl: a clean and an attacked stream, both views attacked, one attacked, or none (SimCLR)."""
+    regularizer: float | None = None
+    """rocl: weight of the contrastive loss between the adversarial view and the other one."""
+    positives: Literal["outside", "inside"] | None = None
+    """rocl: positives summed outside the log (published code) or inside it, for clean anchors alone (paper)."""
     temperature: float | None = None
     """Divides the cosine similarities of the loss."""
     pairs: str | None = None
@@ -47,10 +53,24 @@ class MethodConfig:
     """adr: weight of global compactness."""
     cf: float | None = None
     """adr: weight of confidence."""
+    prototypes: int | None = None
+    """swav: prototypes with which embeddings are compared."""
+    sinkhorn_eps: float | None = None
+    """swav: weight of the codes' entropy; smaller is sharper."""
+    sinkhorn_steps: int | None = None
+    """swav: steps of Sinkhorn's algorithm."""
+    queue: int | None = None
+    """swav: earlier embeddings of each view that share the prototypes with the batch; 0 is none."""
+    queue_from: int | None = None
+    """swav: epoch from which the queue is filled and used."""
+    freeze_prototypes: int | None = None
+    """swav: first epochs in which prototypes do not move."""
+    crops: int | None = None
+    """swav: further views of an image, crops of half its side."""
     attack_mode: Literal["train", "eval"] | None = None
     """Supervised methods with an adversary: statistics of batch norms inside the attack, the batch's or the running ones."""
     detach_keys: bool | None = None
-    """uel: whether keys carry no gradient, as published."""
+    """uel, rocl: whether keys carry no gradient, as published."""
     preset: Literal["paper", "official"] = "paper"
     """Where paper and published code differ: the paper, or the code."""
 
@@ -104,8 +124,8 @@ class DataConfig:
     test_images: int | None = None
     """Only so many evaluation images, likewise."""
     views: str | None = None
-    """Augmentation pipeline: simclr, uel (Plain and UEL), supcon, digits, crop-flip, shift-flip (ASCL) or none; the method says
-    how many views are made."""
+    """Augmentation pipeline: simclr, uel (Plain and UEL), supcon, rocl, acl, swav, digits, crop-flip, shift-flip (ASCL) or
+    none; the method says how many views are made."""
     loading: Literal["auto", "memory", "stream"] = "auto"
     """Whether images are kept as uint8 in memory (or on the GPU) or streamed from workers."""
     workers: int = 2
@@ -119,19 +139,20 @@ class EncoderConfig:
     name: str | None = None
     """resnet18/34/50/101 (3x3 stem), resnet20, wrn-34-10 or any wrn-DEPTH-WIDTH, cnn, cnn-cifar; torchvision:NAME, timm:NAME,
     python:MODULE.FUNCTION."""
-    head: Literal["linear", "mlp", "p2", "none"] | None = None
-    """linear: h -> dim (Plain, UEL; p1 of ASCL); mlp: h -> hidden -> ReLU -> dim (SimCLR); p2: mlp without biases (ASCL);
+    head: Literal["linear", "mlp", "mlp-bn", "mlp3-bn", "p2", "none"] | None = None
+    """linear: h -> dim (Plain, UEL; p1 of ASCL); mlp: h -> hidden -> ReLU -> dim (SimCLR); mlp-bn: with a batch norm (SwAV);
+    mlp3-bn: three layers with batch norms (ACL); p2: mlp without biases (ASCL);
     none: z is h of unit length."""
     hidden: int | None = None
-    """Width of the hidden layer of mlp (None: h's width) and p2 (None: 200)."""
+    """Width of the hidden layer; None is the method's, or h's width (p2: 200)."""
     dim: int | None = None
     """Width of the embedding z."""
     mean: list[float] | None = None
     """Normalisation per channel; None is the data set's for the method."""
     std: list[float] | None = None
     """Standard deviation per channel, in the same units."""
-    adv_momentum: float = 0.01
-    """Momentum of the adversarial batch norm's running statistics (clean: the backbone's own)."""
+    adv_momentum: float | None = None
+    """Momentum of the adversarial batch norm's running statistics (clean: the backbone's own); None is 0.01, and acl's 0.1."""
 
 
 @dataclass
@@ -204,8 +225,8 @@ class EvaluationConfig:
     """Its learning rate (Adam)."""
     logistic_batch_size: int | None = None
     """Its batch size."""
-    domain: Literal["clean", "adv"] = "clean"
-    """Which batch norm the evaluation uses."""
+    domain: Literal["clean", "adv"] | None = None
+    """Which batch norm the evaluation uses; None is clean, and for acl with two of them adv."""
     attack_eps: list[Radius] = field(default_factory=lambda: [0.0, 0.01, 0.03, 0.07, 0.1])
     """Radii of the report's loss-against-eps curves, in the units of the training attack."""
 

@@ -13,7 +13,7 @@ from sparring.data.corrupted import CorruptedSet, open_corrupted
 from sparring.data.images import ImageSet, StreamedImages
 from sparring.data.loader import Batches
 from sparring.data.sets import about, data_folder, data_names, load_images
-from sparring.data.views import Pipeline, make_views, pipeline, pipeline_names
+from sparring.data.views import Pipeline, make_views, pipeline, pipeline_names, small_crops
 
 __all__ = [
     "Augmentation",
@@ -36,4 +36,5 @@ __all__ = [
     "open_corrupted",
     "pipeline",
     "pipeline_names",
+    "small_crops",
 ]

@@ -7,7 +7,7 @@ layer. V is 2 for contrastive training, 1 for supervised training.
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -28,6 +28,9 @@ from sparring.data.augment import (
 
 PART = 128
 """Images that a CPU takes through a whole pipeline together: what is between its operations then stays in the cache."""
+
+SMALLEST_AREA = 0.05
+"""Of a further, smaller crop, as a share of the image (SwAV)."""
 
 
 @dataclass(frozen=True)
@@ -71,10 +74,11 @@ class Pipeline:
 def pipeline(name: str, image_size: int) -> Pipeline:
     """The pipeline `name` (see `pipeline_names`) whose views have `image_size` pixels a side.
 
-    Two views. simclr, uel: chihhuiho/CLAE, SimCLR and Plain/UEL; supcon: HobbitLong/SupContrast, main_supcon.py;
-    operations in the published order, no blur.
+    Two views. simclr, uel: chihhuiho/CLAE, SimCLR and Plain/UEL; supcon: HobbitLong/SupContrast, main_supcon.py; rocl:
+    Kim-Minseon/RoCL, data_loader.py; acl: VITA-Group/Adversarial-Contrastive-Learning, train_simCLR.py; swav:
+    facebookresearch/swav, src/multicropdataset.py; operations in the published order, no blur.
 
-    Differs from both: values are not rounded to 8 bits between operations (there: PIL images), and normalisation is
+    Differs from all: values are not rounded to 8 bits between operations (there: PIL images), and normalisation is
     left to the encoder.
 
     One view, for classifiers. crop-flip: tuananhbui89/ASCL, dataset.py, and TRADES; shift-flip: ASCL, section 4.1 and
@@ -111,6 +115,33 @@ def pipeline(name: str, image_size: int) -> Pipeline:
                 RandomGrayscale(0.2),
             ),
         ),
+        "rocl": Pipeline(
+            "RoCL: colour jitter in 4 of 5, gray in 1 of 5, flip, crop (area 0.08-1), in this order",
+            (
+                ColorJitter(0.4, 0.4, 0.4, 0.1, p=0.8),
+                RandomGrayscale(0.2),
+                RandomHorizontalFlip(),
+                RandomResizedCrop(image_size, scale=(0.08, 1.0)),
+            ),
+        ),
+        "acl": Pipeline(
+            "ACL: bicubic crop (area 0.1-1), flip, colour jitter in 4 of 5, gray in 1 of 5",
+            (
+                RandomResizedCrop(image_size, scale=(0.1, 1.0), interpolation="bicubic"),
+                RandomHorizontalFlip(),
+                ColorJitter(0.4, 0.4, 0.4, 0.1, p=0.8),
+                RandomGrayscale(0.2),
+            ),
+        ),
+        "swav": Pipeline(
+            "SwAV at CIFAR size: crop (area 0.14-1), flip, strong colour jitter in 4 of 5, gray in 1 of 5",
+            (
+                RandomResizedCrop(image_size, scale=(0.14, 1.0)),
+                RandomHorizontalFlip(),
+                ColorJitter(0.8, 0.8, 0.8, 0.2, p=0.8),
+                RandomGrayscale(0.2),
+            ),
+        ),
         "digits": Pipeline(
             "characters and other shapes with a handedness: crop (area 0.5-1), rotation, brightness, contrast; no flip",
             (
@@ -138,8 +169,29 @@ def pipeline(name: str, image_size: int) -> Pipeline:
 
 def pipeline_names() -> dict[str, str]:
     """Every pipeline's name with one line about it."""
-    names = ("simclr", "uel", "supcon", "digits", "crop-flip", "shift-flip", "none")
+    names = ("simclr", "uel", "supcon", "rocl", "acl", "swav", "digits", "crop-flip", "shift-flip", "none")
     return {name: pipeline(name, 1).line for name in names}
+
+
+def small_crops(pipeline: Pipeline, count: int) -> Pipeline:
+    """`count` further views of half the side (rounded up): the same augmentations, but crops whose area ends where that of
+    the large ones begins (SwAV: 0.05-0.14 below 0.14-1).
+
+    Raises ValueError for a pipeline that crops no random box.
+    """
+    operations = tuple(
+        replace(
+            operation,
+            size=(operation.size + 1) // 2,
+            scale=(min(SMALLEST_AREA, operation.scale[0]), operation.scale[0]),
+        )
+        if isinstance(operation, RandomResizedCrop)
+        else operation
+        for operation in pipeline.operations
+    )
+    if operations == pipeline.operations:
+        raise ValueError(f"crops: {count} further views need a pipeline with random crops, unlike {pipeline.line!r}")
+    return replace(pipeline, operations=operations, views=count)
 
 
 def make_views(
@@ -151,13 +203,14 @@ def make_views(
     step: int,
     rank: int = 0,
     world_size: int = 1,
+    purpose: str = "views",
 ) -> Float[Tensor, "V B C S S"]:
     """The views of step `step` of epoch `epoch`: the same whenever they are asked for, so resuming needs no state.
 
     In a data-parallel run `images` are process `rank`'s equal part of the batch and get the views that they would get
-    in one process.
+    in one process. Another `purpose` draws other ones.
     """
-    return pipeline(images, seeded(seed, "views", epoch, step), rank=rank, world_size=world_size)
+    return pipeline(images, seeded(seed, purpose, epoch, step), rank=rank, world_size=world_size)
 
 
 def seeded(seed: int, purpose: str, *counters: int) -> Generator:

@@ -13,6 +13,7 @@ from sparring.encoders.bridge import bridge, check_model, feature_width, find_fu
 from sparring.encoders.cnn import CNN, WIDTHS
 from sparring.encoders.encoder import ContrastiveEncoder
 from sparring.encoders.head import build_head
+from sparring.encoders.prototypes import Prototypes
 from sparring.encoders.resnet import LAYERS, ResNet20, cifar_resnet
 from sparring.encoders.wide_resnet import WideResNet, depth_and_width
 
@@ -23,6 +24,8 @@ MORE = {
     "cnn": "Carlini & Wagner's CNN of MNIST: 4 convolutions of 32 and 64 channels, 2 linear layers, 200 features",
     "cnn-cifar": "Carlini & Wagner's CNN of CIFAR-10: 4 convolutions of 64 and 128 channels, 2 linear layers, 256 features",
 }
+ADV_MOMENTUM = 0.01
+"""CLAE's, where a configuration says nothing."""
 BRIDGES = {
     "torchvision:NAME": "any classifier of torchvision without its last layer, untrained",
     "timm:NAME": "any timm model without its classifier, untrained (pip install 'sparring[models]')",
@@ -58,16 +61,25 @@ def check_name(name: str) -> None:
 
 
 def build_encoder(
-    config: EncoderConfig, *, channels: int, image_size: int, dual: bool, classes: int | None = None
+    config: EncoderConfig,
+    *,
+    channels: int,
+    image_size: int,
+    dual: bool,
+    classes: int | None = None,
+    prototypes: int | None = None,
+    queue: int = 0,
 ) -> ContrastiveEncoder:
     """The encoder that a resolved configuration describes; with `dual`, every batch norm has an adversarial twin, with
-    `classes`, a linear layer from h to class scores stands beside the head.
+    `classes`, a linear layer from h to class scores stands beside the head, with `prototypes`, so many of them stand
+    behind it, and `queue` earlier embeddings of each view.
 
     First weights come from torch's global random state, the same ones with and without `dual`, and for backbone and
-    head the same ones with and without `classes`. The backbone is tried on one image of the given size in pixels.
+    head the same ones with and without `classes` and `prototypes`. The backbone is tried on one image of the given size in
+    pixels.
 
     Raises ValueError for an unknown name (naming the nearest), a wrong head, mean and std that do not fit the images'
-    channels, less than two classes, a backbone that cannot take such images, and `dual` without any batch norm.
+    channels, less than two classes or prototypes, a backbone that cannot take such images, and `dual` without any batch norm.
     """
     if config.name is None or config.head is None or config.dim is None:
         raise ValueError(
@@ -87,20 +99,33 @@ def build_encoder(
     backbone = _backbone(config.name, channels, image_size)
     features = feature_width(backbone, config.name, channels, image_size)
     head, dim = build_head(config.head, features, config.dim, config.hidden)
-    classifier = None if classes is None else nn.Linear(features, classes)  # last: it changes no other first weight
+    classifier = (
+        None if classes is None else nn.Linear(features, classes)
+    )  # after the head: it changes no other first weight
+    compared = None if prototypes is None else Prototypes(prototypes, dim, queue)
     architecture: dict[str, Any] = {
         "encoder": asdict(config),
         "channels": channels,
         "image_size": image_size,
         "dual": dual,
         "classes": classes,
+        "prototypes": prototypes,
+        "queue": queue,
     }
     encoder = ContrastiveEncoder(
-        backbone, head, mean, std, features=features, dim=dim, classifier=classifier, architecture=architecture
+        backbone,
+        head,
+        mean,
+        std,
+        features=features,
+        dim=dim,
+        classifier=classifier,
+        prototypes=compared,
+        architecture=architecture,
     )
     if dual:
         try:
-            norms.convert(encoder, config.adv_momentum)
+            norms.convert(encoder, ADV_MOMENTUM if config.adv_momentum is None else config.adv_momentum)
         except ValueError as error:
             raise ValueError(f"encoder.name {config.name} cannot have two batch norms: {error}") from error
     return encoder
@@ -114,6 +139,8 @@ def rebuild(architecture: dict[str, Any]) -> ContrastiveEncoder:
         image_size=architecture["image_size"],
         dual=architecture["dual"],
         classes=architecture.get("classes"),  # not said by files written before there were classifiers
+        prototypes=architecture.get("prototypes"),
+        queue=architecture.get("queue", 0),
     )
 
 

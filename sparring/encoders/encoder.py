@@ -11,8 +11,9 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from sparring.encoders.prototypes import Prototypes
 from sparring.norms import has_domains, use_domain
-from sparring.types import Domain, Outputs
+from sparring.types import Domain, Outputs, Scored
 
 
 class Normalize(nn.Module):
@@ -46,12 +47,13 @@ class ContrastiveEncoder(nn.Module):
 
     `encoder.outputs(x, domain) -> (h, z, logits)`, all three from one forward, logits = classifier(h): for supervised
     methods, whose classes are learned from the representation and not from the embedding.
+    `encoder.scored(x, domain) -> (z, scores)`, scores = prototypes(z): for SwAV.
 
     `features` is the width of h, `dim` that of z: what `backbone` and `head` return. `architecture` is the plain dict
     from which `rebuild` makes this encoder again (empty for hand-made ones); its "dual" says what the encoder is now.
 
     Raises ValueError for images of another number of channels (they would be broadcast), for integer pixels, and when
-    an encoder without a classifier is asked for `outputs`.
+    an encoder without a classifier is asked for `outputs`, or one without prototypes for `scored`.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class ContrastiveEncoder(nn.Module):
         features: int,
         dim: int,
         classifier: nn.Module | None = None,
+        prototypes: Prototypes | None = None,
         architecture: dict[str, Any] | None = None,
     ):
         super().__init__()
@@ -71,6 +74,7 @@ class ContrastiveEncoder(nn.Module):
         self.backbone = backbone
         self.head = head
         self.classifier = classifier
+        self.prototypes = prototypes
         self.features = features
         self.dim = dim
         self._architecture = dict(architecture or {})
@@ -115,6 +119,16 @@ class ContrastiveEncoder(nn.Module):
             h = self._backbone_features(x)
             z, logits = _exact(self.head(h)), _exact(self.classifier(h))
         return Outputs(*(part.unflatten(0, x.shape[:-3]) for part in (h, F.normalize(z, dim=-1), logits)))
+
+    def scored(self, x: Float[Tensor, "*B C H W"], domain: Domain = "clean") -> Scored:
+        """Embeddings z and their scores [.., B, K] against the prototypes, both in float32 at least."""
+        if self.prototypes is None:
+            raise ValueError(
+                "this encoder has no prototypes, so it gives no scores; build it with `prototypes` (build_encoder, "
+                "ContrastiveEncoder)"
+            )
+        z = self(x, domain)
+        return Scored(z, self.prototypes(z))
 
     def _backbone_features(self, x: Tensor) -> Tensor:
         channels = len(self._std)

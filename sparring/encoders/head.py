@@ -1,8 +1,10 @@
 """What stands between the representation h and the embedding z; it is dropped when the encoder is used.
 
 Paper: ASCL, supplement, section 8.1: identity (none), p1 (linear, dim 128) and p2 (200 hidden units, dim 128, no bias).
+       SwAV: mlp-bn (hidden 2048, dim 128; facebookresearch/swav, src/resnet50.py).
 Code:  chihhuiho/CLAE, Plain/models/resnet_cifar.py (linear) and SimCLR/modules/simclr_BN.py (mlp), biases included.
 The division by the length is the encoder's.
+mlp3-bn is that of VITA-Group/Adversarial-Contrastive-Learning, all of whose layers are as wide as h (512).
 Differs from: ASCL writes p1 as a matrix alone; `linear` has the bias of CLAE and of tuananhbui89/ASCL's own p1.
 """
 
@@ -14,7 +16,9 @@ from torch import nn
 
 HEADS = {
     "linear": "h -> dim (Plain, UEL)",
-    "mlp": "h -> hidden -> ReLU -> dim (SimCLR, SupCon)",
+    "mlp": "h -> hidden -> ReLU -> dim (SimCLR, SupCon, RoCL)",
+    "mlp-bn": "h -> hidden -> batch norm -> ReLU -> dim (SwAV)",
+    "mlp3-bn": "h -> hidden -> hidden -> dim, each with a batch norm, ReLU between (ACL)",
     "p2": "h -> 200 -> ReLU -> dim, no biases (ASCL's p2; its p1 is linear)",
     "none": "z is h, normalised",
 }
@@ -22,11 +26,14 @@ P2_HIDDEN = 200
 
 
 def build_head(
-    name: Literal["linear", "mlp", "p2", "none"], features: int, dim: int, hidden: int | None = None
+    name: Literal["linear", "mlp", "mlp-bn", "mlp3-bn", "p2", "none"],
+    features: int,
+    dim: int,
+    hidden: int | None = None,
 ) -> tuple[nn.Module, int]:
     """The head over `features` inputs, and the width of z.
 
-    `hidden` defaults to the width of h (mlp) or to 200 (p2). With "none", z is as wide as h and `dim` is not used.
+    `hidden` defaults to the width of h (mlp, mlp-bn) or to 200 (p2). With "none", z is as wide as h and `dim` is not used.
     Raises ValueError for an unknown name and widths below 1.
     """
     if name not in HEADS:
@@ -43,4 +50,9 @@ def build_head(
             nn.Linear(features, hidden, bias=False), nn.ReLU(inplace=True), nn.Linear(hidden, dim, bias=False)
         ), dim
     hidden = hidden or features
-    return nn.Sequential(nn.Linear(features, hidden), nn.ReLU(inplace=True), nn.Linear(hidden, dim)), dim
+    if name == "mlp3-bn":
+        layers = [nn.Linear(features, hidden), nn.BatchNorm1d(hidden), nn.ReLU(inplace=True)]
+        layers += [nn.Linear(hidden, hidden, bias=False), nn.BatchNorm1d(hidden), nn.ReLU(inplace=True)]
+        return nn.Sequential(*layers, nn.Linear(hidden, dim, bias=False), nn.BatchNorm1d(dim)), dim
+    norm = [nn.BatchNorm1d(hidden)] if name == "mlp-bn" else []
+    return nn.Sequential(nn.Linear(features, hidden), *norm, nn.ReLU(inplace=True), nn.Linear(hidden, dim)), dim

@@ -153,6 +153,9 @@ def _advice(own: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> str:
     def classifies(keys: Mapping[str, Tensor]) -> bool:
         return any(key.startswith("classifier.") for key in keys)
 
+    def clusters(keys: Mapping[str, Tensor]) -> bool:
+        return "prototypes.weight" in keys
+
     if dual(tensors) and not dual(own):
         return "the file has two batch norms (clean and adv), the encoder one: norms.extract makes one of two"
     if dual(own) and not dual(tensors):
@@ -161,6 +164,10 @@ def _advice(own: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> str:
         return "the file has a classifier, the encoder none: build it with the file's number of classes"
     if classifies(own) and not classifies(tensors):
         return "the encoder has a classifier, the file none: build it without classes"
+    if clusters(tensors) and not clusters(own):
+        return "the file has prototypes, the encoder none: build it with the file's number of prototypes"
+    if clusters(own) and not clusters(tensors):
+        return "the encoder has prototypes, the file none: build it without prototypes"
     return ""
 
 

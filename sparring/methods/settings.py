@@ -12,7 +12,7 @@ class Settings:
 
     views: str
     """Augmentation pipeline, a name in `sparring.data`."""
-    head: Literal["linear", "mlp", "p2", "none"]
+    head: Literal["linear", "mlp", "mlp-bn", "mlp3-bn", "p2", "none"]
     dim: int
     optimizer: Literal["sgd", "adam", "lars"]
     lr: float
@@ -25,6 +25,12 @@ class Settings:
     batch_size: int = 256
     epochs: int = 100
     encoder: str = "resnet18"
+    hidden: int | None = None
+    """Width of the head's hidden layer; None is the head's own."""
+    adv_momentum: float = 0.01
+    """Momentum of the adversarial batch norm's running statistics, where there is one."""
+    domain: Literal["clean", "adv"] = "clean"
+    """Which batch norm is evaluated, where there are two."""
     features: Literal["h", "z"] = "h"
     """What kNN and logistic regression read: the representation, or the embedding where that is the method's output."""
     logistic_batch_size: int = 256

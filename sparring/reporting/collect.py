@@ -152,9 +152,11 @@ def collect(
     own = getattr(method, "classifies", False)
     if own:
         classifier, layer = getattr(encoder, "classifier"), "h"  # noqa: B009  (no part of the Encoder protocol)
+    studied = getattr(method, "base", method)
+    of_two_views = studied.loss_on(encoder) if hasattr(studied, "loss_on") else getattr(studied, "loss", None)
     subject = Subject(
         encoder=encoder,
-        loss=None if own else getattr(method, "base", method).loss,
+        loss=None if own else of_two_views,
         classifier=None if classifier is None or (truth is None and not own) else classifier.to(place),
         layer=layer,
         domain=domain,
@@ -194,7 +196,7 @@ def collect(
         "domain": domain,
         "attack": {
             "words": describe(attack, encoder.std),
-            "in_training": hasattr(method, "attack"),
+            "in_training": hasattr(method, "attack") and getattr(method, "adversarial", True),
             "climbs": "cross_entropy" if own else "contrastive_loss",
             "eps": attack.threat.eps,
             "space": attack.threat.space,

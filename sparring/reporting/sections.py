@@ -156,7 +156,8 @@ def training(run: RunFolder) -> list[str]:
     others = [name for name in names if name not in BOOKKEEPING and "knn" not in name and "probe" not in name]
     accuracies = [name for name in others if name.endswith("_accuracy")]
     counts = [name for name in others if name.endswith(("_positives", "_negatives"))]
-    terms = [name for name in others if name not in accuracies + counts]
+    prototypes = [name for name in others if name == "prototypes_used"]
+    terms = [name for name in others if name not in accuracies + counts + prototypes]
     if len(terms) == 2 and "loss" in terms:
         terms.remove("loss")  # the sum of a single term is that term
     colors = ["clean", "adversarial", "third", "random", "fourth", "fifth"]
@@ -178,6 +179,12 @@ def training(run: RunFolder) -> list[str]:
             "The classifier on the batches it is trained on, before each step.",
         ),
         (counts, "Selected rows", "rows", "Clean and adversarial positives and negatives of an anchor (ASCL, Fig. 4)."),
+        (
+            prototypes,
+            "Prototypes in use",
+            "prototypes",
+            f"Prototypes that are nearest to some view of a batch, of {run.setting('method.prototypes')} (SwAV).",
+        ),
     ):
         if chosen:
             curves = [series(name, colors[i % len(colors)]) for i, name in enumerate(chosen)]

@@ -12,6 +12,7 @@ from sparring import methods
 from sparring.attacks import FFGSM, FGSM, L1, L2, PGD, RFGSM, Linf, RandomNoise
 from sparring.config import AttackConfig, RunConfig
 from sparring.pairs import hard, leaked, leaked_official, same_image, same_label, soft
+from sparring.training.removal import SELECTORS, build_selector, removes
 from sparring.types import Selector
 
 METHODS: dict[str, type] = {
@@ -20,8 +21,10 @@ METHODS: dict[str, type] = {
     if hasattr(cls, "settings")
 }
 """Every method by the name of its file."""
-BASES = [name for name, cls in METHODS.items() if hasattr(cls, "loss")]
-"""Methods whose loss is a function of two views' embeddings, so that others can stand on them."""
+BASES = [
+    name for name, cls in METHODS.items() if hasattr(cls, "loss") and "attack" not in {own.name for own in fields(cls)}
+]
+"""Methods without an attack whose loss is a function of two views' embeddings, so that others can stand on them."""
 NEED_PREDICTIONS: dict[str, Selector] = {
     "hard": hard,
     "soft": soft,
@@ -29,7 +32,13 @@ NEED_PREDICTIONS: dict[str, Selector] = {
     "leaked_official": leaked_official,
 }
 """Pair selectors that ask a classifier."""
-PAIRS: dict[str, Selector] = {"same_image": same_image, "same_label": same_label, **NEED_PREDICTIONS}
+PAIRS: dict[str, Selector | type] = {
+    "same_image": same_image,
+    "same_label": same_label,
+    **NEED_PREDICTIONS,
+    **SELECTORS,
+}
+"""Pair selectors by name; those that remove false negatives are classes, whose options are `removal`."""
 ATTACKS: dict[str, type] = {"fgsm": FGSM, "rfgsm": RFGSM, "ffgsm": FFGSM, "pgd": PGD, "noise": RandomNoise}
 BASE = "simclr"
 """The base of a method that stands on one, if none is named."""
@@ -53,7 +62,7 @@ def options_of(cls: type) -> set[str]:
 
 def has_two_norms(config: RunConfig) -> bool:
     """Whether the method keeps a second batch norm for adversarial images."""
-    return getattr(METHODS[config.method.name], "dual", False)
+    return getattr(build_method(config), "dual", False)
 
 
 def needs_views(config: RunConfig) -> int:
@@ -64,6 +73,11 @@ def needs_views(config: RunConfig) -> int:
 def classifies(config: RunConfig) -> bool:
     """Whether the method trains a classifier on the representation."""
     return getattr(METHODS[config.method.name], "classifies", False)
+
+
+def clusters(config: RunConfig) -> bool:
+    """Whether the method compares embeddings with prototypes."""
+    return "prototypes" in options_of(METHODS[config.method.name])
 
 
 def embeds(config: RunConfig) -> bool:
@@ -78,7 +92,7 @@ def has_base(name: str) -> bool:
 
 def has_attack(config: RunConfig) -> bool:
     """Whether the method trains against an attack."""
-    return _has("attack", METHODS[config.method.name])
+    return _has("attack", METHODS[config.method.name]) and config.method.mode != "s2s"
 
 
 def _has(field: str, cls: type) -> bool:
@@ -89,7 +103,7 @@ def _options(cls: type, config: RunConfig) -> dict[str, Any]:
     own = options_of(cls) - {"base"}
     given = {key: value for key, value in asdict(config.method).items() if key in own and value is not None}
     if "pairs" in given:
-        given["pairs"] = PAIRS[given["pairs"]]
+        given["pairs"] = build_selector(config) if removes(config) else PAIRS[given["pairs"]]
     return given
 
 
@@ -103,6 +117,11 @@ def build_method(config: RunConfig) -> Any:
             raise ValueError(
                 f"method.pairs is {method.pairs}, which asks a classifier for predictions, but {name} trains none"
             )
+        if removes(config) and classifies(config):
+            raise ValueError(
+                f"method.pairs is {method.pairs}, which suspects false negatives where there are no labels, but {name} "
+                "has labels: same_label has no false negatives"
+            )
     given = _options(METHODS[name], config)
     if has_base(name):
         base = METHODS[choose("method.base", method.base or BASE, BASES)]
@@ -110,6 +129,11 @@ def build_method(config: RunConfig) -> Any:
     if has_attack(config):
         given["attack"] = build_attack(config)
     return METHODS[name](**given)
+
+
+def pairs_name(selector: Any) -> str:
+    """The configuration's name of a pair selector."""
+    return next(name for name, known in PAIRS.items() if selector is known or type(selector) is known)
 
 
 def build_attack(config: RunConfig) -> Any:
@@ -146,7 +170,8 @@ def build_attack(config: RunConfig) -> Any:
     cls = ATTACKS[choose("attack.name", name, ATTACKS)]
     steps = ("steps", "step_size", "random_start", "restarts", "update_statistics")
     settings = {key: getattr(given, key) for key in steps if getattr(given, key) is not None}
-    if config.method.preset == "official":
+    uses_running_statistics = getattr(METHODS[config.method.name], "attack_mode", "train") == "eval"
+    if config.method.preset == "official" and not uses_running_statistics:
         if given.update_statistics is False:
             raise ValueError(
                 "attack.update_statistics is False, but method.preset official updates running statistics in the attack"

@@ -9,7 +9,8 @@ import torch
 from sparring.config import RunConfig
 from sparring.data import ImageSet, pipeline_names
 from sparring.encoders import check_name
-from sparring.training.build import build_method, choose, classifies, embeds, has_two_norms
+from sparring.encoders.head import HEADS
+from sparring.training.build import build_method, choose, classifies, clusters, embeds, has_two_norms
 
 
 def at_least(field: str, value: int | float | None, least: int | float, why: str = "") -> None:
@@ -27,6 +28,8 @@ def above(field: str, value: int | float | None, bound: int | float) -> None:
 def check(config: RunConfig, needs_labels: bool) -> None:
     """Refuses a complete configuration that cannot be trained, without looking at the images."""
     choose("data.views", str(config.data.views), pipeline_names())
+    if clusters(config):
+        _prototypes(config)
     _data(config)
     _attack(config)
     _encoder(config)
@@ -48,6 +51,13 @@ def _data(config: RunConfig) -> None:
         raise ValueError(f"data.test_root is {data.test_root}, but only an image folder (--data folder) has one")
 
 
+def _prototypes(config: RunConfig) -> None:
+    method = config.method
+    at_least("method.prototypes", method.prototypes, 2)
+    above("method.sinkhorn_eps", method.sinkhorn_eps, 0)
+    at_least("method.sinkhorn_steps", method.sinkhorn_steps, 1)
+
+
 def _attack(config: RunConfig) -> None:
     attack = config.attack
     if attack.norm != "linf" or attack.eps is None:
@@ -64,7 +74,7 @@ def _attack(config: RunConfig) -> None:
 def _encoder(config: RunConfig) -> None:
     encoder = config.encoder
     check_name(str(encoder.name))
-    choose("encoder.head", str(encoder.head), ("linear", "mlp", "p2", "none"))
+    choose("encoder.head", str(encoder.head), HEADS)
     if encoder.head != "none":
         at_least("encoder.dim", encoder.dim, 2)
     if encoder.head != "none" and classifies(config) and not embeds(config):

@@ -16,16 +16,18 @@ from lightning.pytorch.strategies import DDPStrategy
 from torch import nn
 
 from sparring.config import RunConfig
-from sparring.data import Batches, ImageSet, pipeline
+from sparring.data import Batches, ImageSet, pipeline, small_crops
 from sparring.encoders import ContrastiveEncoder, build_encoder, load_weights
 from sparring.training import checkpoints
-from sparring.training.build import build_method, classifies, has_two_norms, needs_views
+from sparring.training.build import build_method, classifies, clusters, has_two_norms, needs_views
 from sparring.training.check import device_of
 from sparring.training.loop import Loop
 from sparring.training.module import ContrastiveModule
 from sparring.training.probe import Probe
 from sparring.training.progress import Display
 from sparring.training.randomness import derive
+from sparring.training.removal import has_two_stages
+from sparring.training.run_folder import load_pseudo_labels
 from sparring.training.signals import StopRequest, listening
 from sparring.training.uniform import uniform_loss
 
@@ -33,7 +35,7 @@ from sparring.training.uniform import uniform_loss
 def new_encoder(config: RunConfig, channels: int, classes: int, *, weights: Path | None = None) -> ContrastiveEncoder:
     """The encoder of a resolved configuration with its seeded first weights, or with those of `weights`.
 
-    Methods that train a classifier get one for `classes` classes.
+    Methods that train a classifier get one for `classes` classes, those that cluster get prototypes and a queue.
     """
     assert config.data.image_size is not None
     with torch.random.fork_rng(devices=[]):
@@ -44,6 +46,8 @@ def new_encoder(config: RunConfig, channels: int, classes: int, *, weights: Path
             image_size=config.data.image_size,
             dual=has_two_norms(config),
             classes=classes if classifies(config) else None,
+            prototypes=config.method.prototypes if clusters(config) else None,
+            queue=config.method.queue or 0,
         )
     if weights is not None:
         load_weights(encoder, weights)
@@ -83,14 +87,17 @@ def fit(
         network.compile()
     method = build_method(config)
     assert config.data.views is not None and config.data.image_size is not None
+    views = pipeline(config.data.views, config.data.image_size)
     module = ContrastiveModule(
         network,
         method,
-        replace(pipeline(config.data.views, config.data.image_size), views=needs_views(config)),
+        replace(views, views=needs_views(config)),
         config,
+        crops=small_crops(views, config.method.crops) if config.method.crops else None,
         steps_per_epoch=steps,
         start_epoch=start_epoch,
         start_step=start_step,
+        pseudo_labels=load_pseudo_labels(run, len(train)) if has_two_stages(config) else None,
     )
     probe = None
     if train.labels is not None and training.probe_every:
@@ -110,7 +117,7 @@ def fit(
             config,
             display,
             probe=probe,
-            uniform=None if classifies(config) else uniform_loss(method, training.batch_size),
+            uniform=None if classifies(config) or clusters(config) else uniform_loss(method, training.batch_size),
             request=request,
             resume=resume,
         )

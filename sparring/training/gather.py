@@ -11,12 +11,13 @@ process and several: the random start of an attack is drawn by each process for 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from sparring.types import Classifying, Domain, Encoder, Outputs
+from sparring.types import Classifying, Clustering, Domain, Encoder, Outputs, Scored
 
 
 def processes() -> int:
@@ -68,3 +69,21 @@ class Gathered:
         if not isinstance(self.encoder, Classifying):
             raise TypeError(f"{type(self.encoder).__name__} has no `outputs`, so it gives no class scores")
         return Outputs(*(gather_rows(part, dim=-2) for part in self.encoder.outputs(x, domain=domain)))
+
+    @property
+    def prototypes(self) -> Any:
+        """The encoder's prototypes, the same on all processes."""
+        return self._clustering.prototypes
+
+    def scored(self, x: Tensor, domain: Domain = "clean") -> Scored:
+        """z and scores of all processes' images; each process compares its own ones only with the prototypes.
+
+        Raises TypeError for an encoder without prototypes.
+        """
+        return Scored(*(gather_rows(part, dim=-2) for part in self._clustering.scored(x, domain=domain)))
+
+    @property
+    def _clustering(self) -> Clustering:
+        if not isinstance(self.encoder, Clustering):
+            raise TypeError(f"{type(self.encoder).__name__} has no `scored`, so it gives no scores of prototypes")
+        return self.encoder

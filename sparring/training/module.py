@@ -31,18 +31,22 @@ class ContrastiveModule(lightning.LightningModule):
         pipeline: Pipeline,
         config: RunConfig,
         *,
+        crops: Pipeline | None = None,
         steps_per_epoch: int,
         start_epoch: int = 0,
         start_step: int = 0,
+        pseudo_labels: Tensor | None = None,
     ) -> None:
         super().__init__()
         self.encoder = encoder
         self.method = method
         self.pipeline = pipeline
+        self.crops = crops
         self.config = config
         self.steps_per_epoch = steps_per_epoch
         self.start_epoch = start_epoch
         self.start_step = start_step
+        self.pseudo_labels = pseudo_labels
         self.terms: Terms = {}
         self.counts: dict[str, Tensor] = {}
         self.sums: Tensor | None = None
@@ -58,8 +62,19 @@ class ContrastiveModule(lightning.LightningModule):
         return batch_index + (self.start_step if self.current_epoch == 0 else 0)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """The optimiser of the configuration; its rate is set before every step by `rate`."""
-        return build_optimizer(self.encoder, self.config.optimizer)
+        """The optimiser of the configuration; its rate is set before every step by `rate`.
+
+        After every step prototypes are brought back to unit length.
+        """
+        optimizer, prototypes = build_optimizer(self.encoder, self.config.optimizer), self.encoder.prototypes
+        if prototypes is not None:
+            optimizer.register_step_post_hook(lambda *_: prototypes.normalize_())
+        return optimizer
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """In the first epochs, prototypes do not move."""
+        if self.encoder.prototypes is not None and self.epoch < (self.config.method.freeze_prototypes or 0):
+            self.encoder.prototypes.weight.grad = None
 
     def rate(self, step: int) -> float:
         """The learning rate at a step of the current epoch."""
@@ -86,9 +101,14 @@ class ContrastiveModule(lightning.LightningModule):
         for group in self.trainer.optimizers[0].param_groups:
             group["lr"] = self.rate(step)
         reseed_network(seed, epoch, step, rank)
-        images, labels, _ = batch
+        images, labels, index = batch
         place = images.device
-        views = make_views(images, self.pipeline, seed=seed, epoch=epoch, step=step, rank=rank, world_size=processes())
+        index = gather_rows(index, dim=0)
+        if self.pseudo_labels is not None:
+            self.pseudo_labels = self.pseudo_labels.to(place)
+        place_in_run = {"seed": seed, "epoch": epoch, "step": step, "rank": rank, "world_size": processes()}
+        views = make_views(images, self.pipeline, **place_in_run)
+        crops = self.crops and make_views(images, self.crops, **place_in_run, purpose="crops")
         if self.config.training.channels_last:
             views = views.permute(0, 1, 3, 4, 2).contiguous().permute(0, 1, 4, 2, 3)
         known = Batch(
@@ -97,6 +117,10 @@ class ContrastiveModule(lightning.LightningModule):
             epoch=epoch,
             generator=generator(seed, "attack", epoch, step, rank, place),
             first=rank * len(images),
+            index=index,
+            pseudo_labels=None if self.pseudo_labels is None else self.pseudo_labels[index],
+            shared_generator=generator(seed, "pairs", epoch, step, device=place),
+            crops=crops,
         )
         try:
             terms = self.method(Gathered(self.encoder), known)

@@ -10,18 +10,20 @@ from typing import Any
 
 from sparring.config import RunConfig
 from sparring.data import about
+from sparring.training import removal
 from sparring.training.build import (
     BASE,
     BASES,
     METHODS,
-    PAIRS,
     attack_config,
     build_attack,
     build_method,
     choose,
     has_attack,
     has_base,
+    has_two_norms,
     options_of,
+    pairs_name,
 )
 from sparring.training.check import check
 from sparring.training.defaults import normalisation
@@ -66,6 +68,8 @@ def resolve(config: RunConfig) -> RunConfig:
 
 def needs_labels(config: RunConfig) -> bool:
     """Whether the method, or the pairs chosen for it, need class labels."""
+    if removal.removes(config):
+        return False
     return build_method(config).needs_labels or config.method.pairs not in (None, "same_image")
 
 
@@ -96,12 +100,13 @@ def _method(config: RunConfig) -> None:
         key, value = next(iter(given.items()))
         other = f"clae over {name}" if name in BASES else "adversarial_training"
         raise ValueError(f"attack.{key} is {value!r}, but {name} has no attack; {other} has one")
+    removal.fill(config)
     built = build_method(config)
     for part in (built, getattr(built, "base", built)):
         for option in options_of(type(part)) - {"base", "pairs", "preset"}:
             setattr(method, option, getattr(part, option))
         if hasattr(part, "pairs"):
-            method.pairs = next(key for key, selector in PAIRS.items() if selector is part.pairs)
+            method.pairs = pairs_name(part.pairs)
 
 
 def _list(options: set[str]) -> str:
@@ -125,6 +130,9 @@ def _encoder(config: RunConfig, settings: Any) -> None:
     encoder.name = encoder.name or (DIGITS.encoder if demo else settings.encoder)
     encoder.head = encoder.head or settings.head
     encoder.dim = settings.dim if encoder.dim is None else encoder.dim
+    encoder.adv_momentum = settings.adv_momentum if encoder.adv_momentum is None else encoder.adv_momentum
+    if encoder.head == settings.head and encoder.hidden is None:
+        encoder.hidden = settings.hidden
     mean, std = normalisation(config)
     encoder.mean = mean if encoder.mean is None else encoder.mean
     encoder.std = std if encoder.std is None else encoder.std
@@ -166,6 +174,8 @@ def _evaluation(config: RunConfig, base: Any) -> None:
     if evaluation.knn_temperature is None:
         evaluation.knn_temperature = getattr(base, "temperature", KNN_TEMPERATURE)
     settings = base.settings
+    if evaluation.domain is None:
+        evaluation.domain = settings.domain if has_two_norms(config) else "clean"
     evaluation.knn_features = evaluation.knn_features or settings.features
     evaluation.logistic_features = evaluation.logistic_features or settings.features
     if evaluation.logistic_batch_size is None:

@@ -136,7 +136,7 @@ def test_bad_configurations(changes, message):
 
 def test_a_bad_head_and_bad_images_and_a_bad_momentum():
     unchecked = inspect.unwrap(build_head)  # as without the type check of the tests
-    with pytest.raises(ValueError, match=r"encoder.head is 'conv'; it must be one of linear, mlp, p2, none"):
+    with pytest.raises(ValueError, match=r"encoder.head is 'conv'; it must be one of linear, mlp, mlp-bn, p2, none"):
         unchecked("conv", 64, 8)
     for channels, size in ((0, 8), (3, 0)):
         with pytest.raises(ValueError, match=f"at least one channel and one pixel, not {channels} x {size}"):
