@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from sparring.reporting import results_table
+from sparring.recipes.leaderboard import leaderboard
 
 ROOT = Path(__file__).parent.parent.parent
 BEGIN, END = "<!-- results:begin -->\n", "<!-- results:end -->"
@@ -12,4 +12,4 @@ def test_readme_shows_what_the_result_files_say():
     files = sorted((ROOT / "results").rglob("*.json"))
     shown = (ROOT / "README.md").read_text().partition(BEGIN)[2].partition(END)[0]
     assert files, "results/ holds no result file"
-    assert shown == results_table(files), "regenerate with scripts/results"
+    assert shown == leaderboard(files), "regenerate with scripts/results"
