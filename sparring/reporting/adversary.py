@@ -27,6 +27,11 @@ def threat(run: RunFolder) -> list[str]:
     seen = run.analysis
     if attack.get("climbs") == "cross_entropy":
         what = "In the figures below it maximises the cross-entropy of the run's own classifier. They attack the trained encoder"
+    elif attack.get("climbs") == "swapped_prediction":
+        what = (
+            "It maximises the swapped prediction between an image, held constant, and its copy; the other images of a batch "
+            f"of {seen['batch_size']:,} share the prototypes with it. The figures below attack the trained encoder"
+        )
     else:
         what = (
             "It maximises the method's contrastive loss between an image, held constant, and its copy; the other images "
@@ -87,6 +92,8 @@ def perturbations(run: RunFolder) -> list[str]:
             continue
         if "contrastive_loss" not in curves["adversarial"]:
             title, words = title.removeprefix("Downstream ").capitalize(), words.replace("The same copies", "Copies")
+        if measure == "contrastive_loss" and run.analysis["attack"].get("climbs") == "swapped_prediction":
+            title = "Swapped prediction"
         series = []
         for kind in ("adversarial", "random"):
             values = np.asarray(curves[kind][measure]["batches"])

@@ -128,12 +128,12 @@ def collect(
     """Write analysis.json and analysis.npz into `run` and return the path of the first.
 
     `images` are uint8 [n C H W], or a set that gives such a tensor when indexed by one (streamed from files).
-    `method` is the trained one (for CLAE its base's loss is studied), `attack` the one of its training; for a method
-    without an attack, any: the report says that it was not part of training. A method that `classifies` is studied by its
-    encoder's own classifier, whose predictions stand in for absent labels. `eps` are the radii of the curves, in the
-    attack's own units; step sizes grow with them. `classifier` was fitted on clean features of `layer`; without it, or
-    without labels, the downstream curves are left out. At most `max_images` images are used, a seeded choice, in whole
-    batches where there are enough of them.
+    `method` is the trained one (for CLAE its base's loss is studied, for SwAV its loss with the encoder's prototypes),
+    `attack` the one of its training; for a method without an attack, any: the report says that it was not part of
+    training. A method that `classifies` is studied by its encoder's own classifier, whose predictions stand in for absent
+    labels. `eps` are the radii of the curves, in the attack's own units; step sizes grow with them. `classifier` was
+    fitted on clean features of `layer`; without it, or without labels, the downstream curves are left out. At most
+    `max_images` images are used, a seeded choice, in whole batches where there are enough of them.
     """
     if len(images) < 2:
         raise ValueError(f"the report's analysis needs at least 2 images, not {len(images)}")
@@ -153,10 +153,10 @@ def collect(
     if own:
         classifier, layer = getattr(encoder, "classifier"), "h"  # noqa: B009  (no part of the Encoder protocol)
     studied = getattr(method, "base", method)
-    of_two_views = studied.loss_on(encoder) if hasattr(studied, "loss_on") else getattr(studied, "loss", None)
+    clusters = hasattr(studied, "loss_on")
     subject = Subject(
         encoder=encoder,
-        loss=None if own else of_two_views,
+        loss=None if own else studied.loss_on(encoder) if clusters else studied.loss,
         classifier=None if classifier is None or (truth is None and not own) else classifier.to(place),
         layer=layer,
         domain=domain,
@@ -197,7 +197,7 @@ def collect(
         "attack": {
             "words": describe(attack, encoder.std),
             "in_training": hasattr(method, "attack") and getattr(method, "adversarial", True),
-            "climbs": "cross_entropy" if own else "contrastive_loss",
+            "climbs": "cross_entropy" if own else "swapped_prediction" if clusters else "contrastive_loss",
             "eps": attack.threat.eps,
             "space": attack.threat.space,
         },

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import lightning
 import torch
 from torch import Tensor
@@ -106,7 +108,13 @@ class ContrastiveModule(lightning.LightningModule):
         index = gather_rows(index, dim=0)
         if self.pseudo_labels is not None:
             self.pseudo_labels = self.pseudo_labels.to(place)
-        place_in_run = {"seed": seed, "epoch": epoch, "step": step, "rank": rank, "world_size": processes()}
+        place_in_run: dict[str, Any] = {
+            "seed": seed,
+            "epoch": epoch,
+            "step": step,
+            "rank": rank,
+            "world_size": processes(),
+        }
         views = make_views(images, self.pipeline, **place_in_run)
         crops = self.crops and make_views(images, self.crops, **place_in_run, purpose="crops")
         if self.config.training.channels_last:
