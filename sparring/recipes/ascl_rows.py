@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from sparring.config import AttackConfig, DataConfig, EncoderConfig, MethodConfig, RunConfig, TrainingConfig
 from sparring.measuring import LatentConfig, RobustnessConfig
-from sparring.recipes.recipe import Column, derived
+from sparring.recipes.recipe import Column, Under, derived
 
 NATURAL = RunConfig(
     method=MethodConfig(name="natural"),
@@ -29,9 +29,11 @@ SOFT = derived(LEAKED, {"method.pairs": "soft"})
 CIFAR100 = {"data.name": "cifar100", "attack": AttackConfig(eps=0.01, step_size=0.001)}
 """What changes on CIFAR-100, for methods that train against an attack."""
 
-PGD = RobustnessConfig(attack=["pgd-250"], eps=8 / 255, step_size=2 / 255, images=None, trust=False)
-STRONG = RobustnessConfig(attack=["mpgd-250", "autoattack"], eps=8 / 255, step_size=2 / 255, images=1000, trust=False)
-AUTOATTACK = RobustnessConfig(attack=["autoattack"], eps=8 / 255, images=1000, trust=False)
+PGD = Under(RobustnessConfig(attack=["pgd-250"], eps=8 / 255, step_size=2 / 255, images=None, trust=False))
+STRONG = Under(
+    RobustnessConfig(attack=["mpgd-250", "autoattack"], eps=8 / 255, step_size=2 / 255, images=1000, trust=False)
+)
+AUTOATTACK = Under(RobustnessConfig(attack=["autoattack"], eps=8 / 255, images=1000, trust=False))
 LATENT = LatentConfig(eps=8 / 255, steps=250, step_size=2 / 255, images=1000, batch_size=128)
 
 COLUMNS = (Column("own", "natural"), Column("pgd-250", "pgd250"), Column("autoattack", "aa"))

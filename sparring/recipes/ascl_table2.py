@@ -25,7 +25,7 @@ from sparring.recipes.ascl_rows import (
 )
 from sparring.recipes.claims import Claim, Trend
 from sparring.recipes.paper import printed
-from sparring.recipes.recipe import Column, Recipe, Row, derived
+from sparring.recipes.recipe import Column, Recipe, Row, Under, derived
 
 ATTACKS = ("pgd-250", "mpgd-250", "autoattack")
 
@@ -67,7 +67,7 @@ CIFAR_100 = replace(
             for name, run in METHODS.items()
         ),
     ),
-    robustness=(replace(PGD, **SMALLER), replace(STRONG, **SMALLER)),
+    robustness=tuple(Under(replace(under.config, **SMALLER)) for under in (PGD, STRONG)),
     latent=replace(LATENT, **SMALLER),
     data="cifar100",
 )

@@ -75,10 +75,13 @@ class Budget:
 
     def attack(self, name: str) -> str:
         """An attack's, or a column's, name at this size: pgd-250 is pgd-20 where steps is 20."""
-        stepped = re.fullmatch(r"(m?pgd)-(\d+)", name)
+        attack, space, suffix = name.partition(" ")
+        stepped = re.fullmatch(r"(m?pgd)-(\d+)", attack)
         if stepped and self.steps is not None:
-            return f"{stepped[1]}-{min(int(stepped[2]), self.steps)}"
-        return "square" if name == "autoattack" and self.name == "smoke" else name
+            attack = f"{stepped[1]}-{min(int(stepped[2]), self.steps)}"
+        elif attack == "autoattack" and self.name == "smoke":
+            attack = "square"
+        return f"{attack}{space}{suffix}"
 
     @property
     def square_queries(self) -> int:

@@ -135,10 +135,11 @@ def measured(
     more: dict[str, Any] = {}
     if recipe.protocols:
         results |= once(home / f"clean-{'-'.join(recipe.protocols)}-{recipe.version}.json", _clean(recipe, run), tell)
-    for config in recipe.robustness:
-        scaled = budget.robustness(config)
+    for under in recipe.robustness:
+        scaled = budget.robustness(under.config)
         entry = once(home / f"robustness-{digest_of(scaled)}.json", _robust(run, scaled), tell)
-        results = {"clean": entry["clean"]} | results | entry["attacks"]
+        attacks = {f"{name}{under.suffix}": figure for name, figure in entry["attacks"].items()}
+        results = {"clean": entry["clean"]} | results | attacks
         if entry.get("corruptions"):
             more["corruptions"] = entry["corruptions"]
     results |= counts(run)

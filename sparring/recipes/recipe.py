@@ -26,9 +26,18 @@ class Column:
     """One measure: its key in a result's `results`, and the paper's name for it."""
 
     key: str
-    """clean, an attack such as pgd-250 or autoattack, a protocol such as logistic, or r_div."""
+    """clean, an attack such as pgd-250 or autoattack (with its suffix), a protocol such as logistic, or r_div."""
     paper: str | None = None
     """The paper's metric; None if it prints none."""
+
+
+@dataclass(frozen=True)
+class Under:
+    """Attacks and corruptions of one robust evaluation."""
+
+    config: RobustnessConfig
+    suffix: str = ""
+    """Follows an attack's name in a result's keys, such as " 1/255" where AutoAttack is run at two radii."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +56,8 @@ class Recipe:
     """Clean evaluations that every row gets, by the names of `sparring evaluate --protocol`."""
     version: Literal["default", "paper"] = "default"
     """Of the clean evaluations; paper selects on test images and says so."""
-    robustness: tuple[RobustnessConfig, ...] = ()
-    """Attacks and corruptions that every row is measured under."""
+    robustness: tuple[Under, ...] = ()
+    """What every row is measured under."""
     latent: LatentConfig | None = None
     """How every row's latent space is looked into."""
     data: str = "cifar10"

@@ -74,8 +74,8 @@ def test_the_full_budget_is_the_papers():
     assert (full.method.lambda_scl, full.method.lambda_vat, full.method.temperature) == (1.0, 2.0, 0.07)
     small = BUDGETS["full"].scaled(find("ascl.table2-cifar100").row("ADV").run)
     assert (small.attack.eps, small.attack.step_size, small.attack.steps) == (0.01, 0.001, 10)
-    for config in find("ascl.table2-cifar100").robustness:
-        assert (config.eps, config.step_size) == (0.01, 0.001)
+    for under in find("ascl.table2-cifar100").robustness:
+        assert (under.config.eps, under.config.step_size) == (0.01, 0.001)
 
 
 def test_budgets_shrink_attacks_and_say_so():
@@ -86,6 +86,7 @@ def test_budgets_shrink_attacks_and_say_so():
     assert (weak.attack, weak.images, strong.attack, strong.images) == (["pgd-20"], 1000, ["autoattack"], 250)
     assert SMOKE.attack("autoattack") == "square" and SMOKE.attack("mpgd-250") == "mpgd-2"
     assert BUDGETS["full"].attack("mpgd-250") == "mpgd-250"
+    assert SMOKE.attack("autoattack 1/255") == "square 1/255"
     look = SMOKE.latent(LatentConfig(steps=250))
     assert (look.steps, look.images, look.batch_size) == (2, 32, 32)
 
