@@ -1,4 +1,4 @@
-"""The command line: `sparring train`, `evaluate`, `report`, `list`, `doctor`.
+"""The command line: `sparring train`, `evaluate`, `analyze`, `report`, `list`, `doctor`.
 
 What a user got wrong is one sentence on stderr and exit code 2, and nothing is written; what went wrong while running is
 one sentence and exit code 1; an interrupted run exits with 130. SPARRING_DEBUG=1 or --debug shows where it happened.
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from sparring import __version__, configuration
+from sparring.cli_analyze import analyze
 from sparring.cli_evaluate import evaluate, one_place
 from sparring.cli_reproduce import reproduce
 from sparring.config import RunConfig
@@ -44,7 +45,7 @@ Write FOLDER/report.html anew from its files: of a run, or of a model that `spar
 """
 
 LIST = """\
-usage: sparring list [methods|attacks|evaluation-attacks|data|encoders|pairs|views ...]
+usage: sparring list [methods|attacks|evaluation-attacks|protocols|data|encoders|pairs|views ...]
 
 What can be named on the command line, one line each.
 """
@@ -175,6 +176,11 @@ def _reproduce(words: list[str]) -> int:
     return reproduce(words)
 
 
+def _analyze(words: list[str]) -> int:
+    """Look into a trained run's latent space: divergences, a map, selected pairs."""
+    return analyze(words)
+
+
 def _report(words: list[str]) -> int:
     """Write a run's report anew."""
     read = read_words(words, DEBUG)
@@ -224,6 +230,7 @@ def _doctor(words: list[str]) -> int:
 VERBS: dict[str, Callable[[list[str]], int]] = {
     "train": _train,
     "evaluate": _evaluate,
+    "analyze": _analyze,
     "report": _report,
     "reproduce": _reproduce,
     "list": _list,

@@ -10,6 +10,7 @@ from typing import Any
 from sparring import configuration
 from sparring.configuration import Field, fields, robustness_fields
 from sparring.flags import Words, key_of, read_words, settings_help
+from sparring.measuring import PROTOCOLS
 from sparring.summary import summarise, summarise_robustness
 
 EVALUATE = """\
@@ -23,10 +24,10 @@ results.json (or robustness.json) and report.html anew; earlier figures are kept
   RUN                         a run folder (its newest checkpoint), or RUN/checkpoints/epoch-0010
   python:MODULE.FUNCTION      anybody's classifier: a function that returns an nn.Module from images in [0, 1] to logits;
                               its figures go to --out [runs/robustness-FUNCTION]
-  --protocol NAMES            knn, logistic, linear, own (the classifier that the method trained), or several with commas
+  --protocol NAMES            knn, logistic, slf, alf, aff, finetune, ... (`sparring list protocols`), or several with commas
                               [knn,logistic, and own if there is one]
-  --protocol-version VERSION  default (nothing is chosen on test images) or paper (CLAE's published evaluation: best test
-                              epoch, kNN on z); every figure made so says so [default]
+  --protocol-version VERSION  default (nothing is chosen on test images) or paper (as published: best test epoch of logistic
+                              and linear-003, kNN on z); every figure made so says so [default]
   --debug                     show where an error happened
 
 `sparring list evaluation-attacks` names the attacks. Settings of a robust evaluation, then those that may differ from the run's:
@@ -42,7 +43,7 @@ def evaluate(words: list[str]) -> int:
     """Run the verb on its words and return the exit code."""
     foreign = any(word.startswith(MODEL) for word in words)
     known = settings_of(foreign)
-    read = _read(words, known)
+    read = read_known(words, OPTIONS, known, "evaluate")
     if "help" in read.options:
         print(EVALUATE + settings_help(known))
         return 0
@@ -79,17 +80,18 @@ def settings_of(foreign: bool) -> dict[str, Field]:
     return robustness_fields() | {key: field for key, field in fields().items() if changeable(key)}
 
 
-def _read(words: list[str], known: dict[str, Field]) -> Words:
+def read_known(words: list[str], options: dict[str, bool], known: dict[str, Field], verb: str) -> Words:
+    """The words of a verb that measures; what only training takes is refused for that reason."""
     try:
-        return read_words(words, OPTIONS, known)
+        return read_words(words, options, known)
     except ValueError as error:
         for word in words:
             flag = word.removeprefix("--").partition("=")[0]
-            if not word.startswith("--") or flag in OPTIONS or _means(flag, known):
+            if not word.startswith("--") or flag in options or _means(flag, known):
                 continue
             if _means(flag, fields()):
                 raise ValueError(
-                    f"--{flag} cannot be changed by evaluate: a run is measured as it was trained"
+                    f"--{flag} cannot be changed by {verb}: a run is measured as it was trained"
                 ) from error
         raise
 
@@ -104,7 +106,7 @@ def _means(flag: str, known: dict[str, Field]) -> bool:
 def _clean(place: str, settings: dict[str, Any], read: Words) -> int:
     protocols = read.options["protocol"][-1].split(",") if "protocol" in read.options else None
     version = read.options.get("protocol-version", ["default"])[-1]
-    _one_of("--protocol", protocols or (), ("knn", "logistic", "linear", "own"))
+    _one_of("--protocol", protocols or (), tuple(PROTOCOLS))
     _one_of("--protocol-version", [version], ("default", "paper"))
     from sparring import training
     from sparring.experiment import measure
@@ -112,7 +114,9 @@ def _clean(place: str, settings: dict[str, Any], read: Words) -> int:
 
     run, _ = run_and_checkpoint(place, field="RUN")
     config = training.resolve(configuration.build(configuration.read_yaml(run / "config.yaml") | settings))
-    measure(place, config, protocols=protocols, version=version)  # pyright: ignore[reportArgumentType]
+    progress = Terminal()
+    measure(place, config, protocols=protocols, version=version, progress=progress)  # pyright: ignore[reportArgumentType]
+    progress.close()
     summarise(run)
     return 0
 

@@ -12,11 +12,13 @@ from torch import Tensor, nn
 from sparring.config import MethodConfig, RunConfig
 from sparring.data import ImageSet, load_images
 from sparring.evaluation import evaluate
+from sparring.evaluation.robust import Progress
 from sparring.reporting import collect, write_report
 from sparring.training import build_attack, build_method, checkpoints, new_encoder, run_folder, train
 from sparring.training.build import classifies, has_attack
 from sparring.training.check import check_images, device_of
 from sparring.training.launch import is_first
+from sparring.training.removal import without_removal
 from sparring.training.resume import run_and_checkpoint
 
 RESULTS = "results.json"
@@ -44,6 +46,7 @@ def measure(
     *,
     protocols: Sequence[str] | None = None,
     version: Literal["default", "paper"] = "default",
+    progress: Progress | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Evaluate the checkpoint that `place` names and write results.json, analysis.json and report.html into its run.
 
@@ -61,7 +64,7 @@ def measure(
     encoder = new_encoder(
         config, train_images.channels, len(train_images.classes), weights=checkpoint / checkpoints.WEIGHTS
     ).to(device)
-    evaluation, classifiers = config.evaluation, dict[str, nn.Linear]()
+    evaluation, classifiers = config.evaluation, dict[str, nn.Module]()
     results = evaluate(
         encoder,
         train_images,
@@ -72,6 +75,7 @@ def measure(
         version=version,
         seed=config.training.seed,
         classifiers=classifiers,
+        progress=progress,
     )
     run_folder.keep_earlier(run, "results")
     which = {"checkpoint": checkpoint.name, "epochs_trained": checkpoints.position(checkpoint)[0]}
@@ -80,7 +84,7 @@ def measure(
     collect(
         run,
         encoder,
-        build_method(config),
+        build_method(without_removal(config)),
         build_attack(config if has_attack(config) else another(config)),
         images=shown.images if isinstance(shown.images, Tensor) else torch.cat(list(shown.images)),
         labels=shown.labels,
@@ -89,7 +93,7 @@ def measure(
         eps=evaluation.attack_eps,
         classifier=classifiers.get("logistic"),
         layer=evaluation.logistic_features or "h",
-        domain=evaluation.domain,
+        domain=evaluation.domain or "clean",
         batch_size=min(config.training.batch_size or SHOWN, SHOWN),
         seed=config.training.seed,
         device=device,

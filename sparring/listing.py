@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-NOT_A_METHOD = ("__init__", "settings", "supervised")
+NOT_A_METHOD = ("__init__", "attacked_views", "settings", "supervised")
 
 
 def methods() -> dict[str, str]:
@@ -45,6 +45,13 @@ def _described(named: Mapping[str, object]) -> dict[str, str]:
     return {name: (inspect.getdoc(what) or "").partition("\n")[0] for name, what in named.items()}
 
 
+def protocols() -> dict[str, str]:
+    """The protocols of `sparring evaluate --protocol` and --classifier."""
+    from sparring.measuring import PROTOCOLS
+
+    return PROTOCOLS
+
+
 def data() -> dict[str, str]:
     """The data sets of data.name."""
     from sparring.data import data_names
@@ -70,6 +77,7 @@ KINDS: dict[str, Callable[[], dict[str, str]]] = {
     "methods": methods,
     "attacks": attacks,
     "evaluation-attacks": evaluation_attacks,
+    "protocols": protocols,
     "data": data,
     "encoders": encoders,
     "pairs": pairs,

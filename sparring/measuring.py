@@ -10,6 +10,42 @@ from typing import Literal
 
 from sparring.config import Radius
 
+PROTOCOLS = {
+    "knn": "weighted k nearest neighbours",
+    "logistic": "logistic regression with Adam on frozen features (CLAE's tables)",
+    "linear": "linear layer with SGD on frozen features, after RoCL",
+    "own": "the classifier that the method trained: nothing is fitted",
+    "slf": "standard linear finetuning: frozen encoder, clean images (DynACL)",
+    "alf": "adversarial linear finetuning: frozen encoder, PGD-10 examples (DynACL)",
+    "aff": "adversarial full finetuning: TRADES on a copy of the encoder, both batch norms where there are two (ACL, DynACL)",
+    "finetune": "clean finetuning: cross-entropy on a copy of the encoder",
+    "semi-1": "AFF with 1 % of the labels, a finetuned teacher speaks for the rest (after ACL)",
+    "semi-10": "the same with 10 % of the labels",
+    "linear-003": "linear evaluation of SimCLR in paper 003 (SupContrast's code): lr 1, 100 epochs, augmented images",
+    "linear-003-supcon": "the same with SupCon's rate, 5",
+    "rocl-linear": "LE: RoCL's linear evaluation on clean images",
+    "rocl-linear-adv": "r-LE: RoCL's linear evaluation on PGD-10 examples",
+}
+"""How an encoder is measured, each with one line: the names of --protocol."""
+
+Fitted = Literal[
+    "own",
+    "logistic",
+    "linear",
+    "knn",
+    "slf",
+    "alf",
+    "aff",
+    "finetune",
+    "semi-1",
+    "semi-10",
+    "linear-003",
+    "linear-003-supcon",
+    "rocl-linear",
+    "rocl-linear-adv",
+]
+"""Those names as a type: every protocol's classifier can be attacked."""
+
 
 @dataclass
 class LatentConfig:
@@ -63,8 +99,9 @@ class RobustnessConfig:
     """mpgd: wrong classes that are tried, the highest-scored first; None is all."""
     images: int | None = 500
     """Test images under attack, a seeded draw; None is all."""
-    classifier: Literal["own", "logistic", "linear", "slf", "knn"] | None = None
-    """What stands on the frozen encoder; None is the run's own classifier where its method trains one, else logistic."""
+    classifier: Fitted | None = None
+    """Protocol whose classifier is attacked (`sparring list protocols`); None is the run's own classifier where its method
+    trains one, else logistic."""
     corruptions: bool = False
     """Whether the 15 corruptions of ImageNet-C are measured, at every severity."""
     corruption_table: Literal["cifar", "imagenet"] = "cifar"

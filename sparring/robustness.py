@@ -6,14 +6,14 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from sparring import configuration
 from sparring.config import RunConfig
 from sparring.data import ImageSet, load_images
 from sparring.encoders.bridge import find_function
-from sparring.evaluation import SLF, OnFeatures, SoftKNN, check_robustness, evaluate, features, measure_robustness
+from sparring.evaluation import OnFeatures, SoftKNN, check_robustness, evaluate, features, measure_robustness
+from sparring.evaluation.evaluate import in_memory
 from sparring.evaluation.robust import Progress
 from sparring.measuring import RobustnessConfig
 from sparring.reporting import write_report
@@ -56,7 +56,7 @@ def of_a_run(
         encoder = new_encoder(config, train.channels, len(train.classes), weights=checkpoint / checkpoints.WEIGHTS).to(
             device_of(config)
         )
-        model, fitted = classifier(encoder, train, test, config, name)
+        model, fitted = classifier(encoder, train, test, config, name, progress=progress)
         epochs = checkpoints.position(checkpoint)[0]
         subject = {
             "words": f"{fitted['protocol']} on {model.layer} of {config.method.name} after {epochs:,} epochs",
@@ -117,29 +117,37 @@ def unfinished(folder: Path) -> bool:
 
 
 def classifier(
-    encoder: Encoder, train: ImageSet, test: ImageSet, config: RunConfig, name: str
+    encoder: Encoder,
+    train: ImageSet,
+    test: ImageSet,
+    config: RunConfig,
+    name: str,
+    *,
+    progress: Progress | None = None,
 ) -> tuple[OnFeatures | SoftKNN, dict[str, Any]]:
     """What `robustness.classifier` names, fitted on the training images, and everything that its figures depend on."""
-    evaluation, place, domain = config.evaluation, device_of(config), config.evaluation.domain
+    evaluation, place, domain = config.evaluation, device_of(config), config.evaluation.domain or "clean"
     assert train.labels is not None
-    if name == "slf":
-        slf = SLF(domain=domain, seed=config.training.seed)
-        model = slf.fit(encoder, in_memory(train), train.labels, classes=len(train.classes))
-        return model, {"protocol": slf.label, "n_train": len(train)} | slf.settings
-    linear: dict[str, nn.Linear] = {}
+    fitted: dict[str, nn.Module] = {}
     entry = evaluate(
-        encoder, train, test, evaluation, device=place, names=(name,), seed=config.training.seed, classifiers=linear
+        encoder,
+        train,
+        test,
+        evaluation,
+        device=place,
+        names=(name,),
+        seed=config.training.seed,
+        classifiers=fitted,
+        progress=progress,
     )[name]
-    if name != "knn":
-        return OnFeatures(encoder, linear[name], entry["layer"], domain), entry
+    model = fitted.get(name)
+    if isinstance(model, OnFeatures):
+        return model, entry
+    if model is not None:
+        return OnFeatures(encoder, model, entry["layer"], domain), entry
     bank = features(encoder, train.images, layer=entry["layer"], domain=domain, device=place)
     chosen = {key: entry[key] for key in ("k", "temperature", "classes", "layer", "domain")}
     return SoftKNN(encoder, bank.to(place), train.labels.to(place), **chosen), entry
-
-
-def in_memory(images: ImageSet) -> Tensor:
-    """The images as one tensor."""
-    return images.images if isinstance(images.images, Tensor) else torch.cat(list(images.images))
 
 
 def _measure(

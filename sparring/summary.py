@@ -13,15 +13,16 @@ def summarise(run: Path) -> None:
 
     folder = read_run(run)
     print()
+    width = max((10, *map(len, folder.results)))
     for name, entry in folder.results.items():
         if "accuracy" in entry:
             low, high = (100 * bound for bound in entry["interval"])
             measured = (
                 f"{100 * entry['accuracy']:.1f} %, 95 % interval {low:.1f} to {high:.1f}, n = {entry['n_test']:,}"
             )
-            print(f"{name:10} {measured} ({entry['protocol']}, on {entry['layer']}, {entry['domain']} batch norm)")
+            print(f"{name:{width}} {measured} ({entry['protocol']}, on {entry['layer']}, {entry['domain']} batch norm)")
         else:
-            print(f"{name:10} left out: {entry['left_out']}")
+            print(f"{name:{width}} left out: {entry['left_out']}")
     trained = {entry["epochs_trained"] for entry in folder.results.values() if "epochs_trained" in entry}
     if trained and max(trained) < folder.setting("training.epochs"):
         print(f"unfinished measured after epoch {max(trained)} of {folder.setting('training.epochs')}")
@@ -80,6 +81,46 @@ def summarise_robustness(folder: Path) -> None:
         if check["colour"] in ("red", "yellow"):
             rows.append((MARKS[check["colour"]][1], f"{check['title']}: {check['sentence']}"))
     rows.append(("report", str(Path(folder) / "report.html")))
+    _print(rows)
+
+
+def summarise_latent(folder: Path) -> None:
+    """R-DIV with accuracy, how the two go together, what the selector chose, and what was left out."""
+    from sparring.reporting.latent import correlated
+    from sparring.reporting.run_folder import read_run
+
+    seen = read_run(folder).latent
+    if not seen:
+        raise ValueError(f"{folder} holds no latent.json: there is no look into a latent space to summarise")
+    subject, data = seen["subject"], seen["data"]
+    rows = [
+        ("subject", f"{subject['words']}, {subject['domain']} batch norm, {subject['checkpoint']} ({seen['label']})"),
+        ("images", f"{data['name']}: {data['selection']}"),
+    ]
+    for name, entry in seen["divergence"].items():
+        ratio = "undefined" if entry["r_div"] is None else f"{entry['r_div']:.3f}"
+        distances = f"intra {entry['intra_adv']:.3f}, inter {entry['inter_adv']:.3f}"
+        rows.append((name, f"R-DIV {ratio} ({distances}); accuracy {_measured(entry['robust'])}"))
+    rows.append(("attack", seen["divergence"]["adversarial"]["words"]))
+    for name, points in (("strengths", "radii"), ("epochs", "checkpoints")):
+        of = seen[name]
+        rows.append(
+            (points, f"left out: {of['left_out']}" if "left_out" in of else correlated(of["correlation"], points))
+        )
+    counts = seen["counts"]
+    if "left_out" not in counts:
+        ends = " to ".join(
+            f"{counts['positives'][at]:.1f} positives and {counts['negatives'][at]:.1f} negatives" for at in (0, -1)
+        )
+        rows.append(("selected", f"{ends} an anchor, epoch {counts['epoch'][0]} to {counts['epoch'][-1]}"))
+    for name in ("counts", "map", "selection"):
+        if "left_out" in seen[name]:
+            rows.append((name, f"left out: {seen[name]['left_out']}"))
+    rows.append(("report", str(Path(folder) / "report.html")))
+    _print(rows)
+
+
+def _print(rows: list[tuple[str, str]]) -> None:
     width = max(len(name) for name, _ in rows) + 1
     print()
     for name, words in rows:

@@ -1,33 +1,49 @@
 """Measuring encoders and classifiers: clean and robust accuracy with intervals, corruptions, and whether to believe them."""
 
+from sparring.evaluation.aff import AFF, CleanFinetuning
 from sparring.evaluation.check import check_robustness
 from sparring.evaluation.classifier import OnFeatures, SoftKNN, check_classifier
 from sparring.evaluation.corrupted import corruption_accuracy
 from sparring.evaluation.corruption_error import corruption_slope, mean_corruption_error, relative_drop
 from sparring.evaluation.evaluate import evaluate, protocols
 from sparring.evaluation.features import evaluation_mode, features
+from sparring.evaluation.finetuned import finetuning, fit_and_measure
+from sparring.evaluation.finetuning import Finetuning
 from sparring.evaluation.intervals import mean_interval, paired_difference, wilson
 from sparring.evaluation.knn import knn, knn_predict
 from sparring.evaluation.linear import fit_linear
+from sparring.evaluation.linear_evaluation import Linear003, Linear003SupCon, RoCLLinear, RoCLRobustLinear
 from sparring.evaluation.logistic import accuracy, fit_logistic
 from sparring.evaluation.named import attack_names, named_attack
 from sparring.evaluation.protocols import KNN, Linear, Logistic
 from sparring.evaluation.representation import RepresentationAttack, movement
 from sparring.evaluation.robust import Attacked, attacked, predictions
 from sparring.evaluation.robustness import Robustness, measure_robustness
-from sparring.evaluation.slf import SLF
+from sparring.evaluation.semi_supervised import Semi1, Semi10, SemiSupervised
+from sparring.evaluation.slf import ALF, SLF
 from sparring.evaluation.trust import Check, Trust, trust_checks
 
 __all__ = [
+    "AFF",
+    "ALF",
     "KNN",
     "SLF",
     "Attacked",
     "Check",
+    "CleanFinetuning",
+    "Finetuning",
     "Linear",
+    "Linear003",
+    "Linear003SupCon",
     "Logistic",
     "OnFeatures",
     "RepresentationAttack",
+    "RoCLLinear",
+    "RoCLRobustLinear",
     "Robustness",
+    "Semi1",
+    "Semi10",
+    "SemiSupervised",
     "SoftKNN",
     "Trust",
     "accuracy",
@@ -40,6 +56,8 @@ __all__ = [
     "evaluate",
     "evaluation_mode",
     "features",
+    "finetuning",
+    "fit_and_measure",
     "fit_linear",
     "fit_logistic",
     "knn",

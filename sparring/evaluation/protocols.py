@@ -45,7 +45,7 @@ class KNN:
     version: int = field(default=1, init=False)
     name: ClassVar[str] = "knn"
 
-    def measure(self, train: Split, test: Split, classes: int, classifiers: dict[str, nn.Linear]) -> dict[str, Any]:
+    def measure(self, train: Split, test: Split, classes: int, classifiers: dict[str, nn.Module]) -> dict[str, Any]:
         """Accuracy with its interval and this protocol's settings; there is no classifier to keep."""
         fraction = knn(
             train.features,
@@ -73,7 +73,7 @@ class Logistic:
     version: int = field(default=1, init=False)
     name: ClassVar[str] = "logistic"
 
-    def measure(self, train: Split, test: Split, classes: int, classifiers: dict[str, nn.Linear]) -> dict[str, Any]:
+    def measure(self, train: Split, test: Split, classes: int, classifiers: dict[str, nn.Module]) -> dict[str, Any]:
         """Accuracy with its interval and this protocol's settings; the layer of the last epoch is kept."""
         curve: list[float] = []
 
@@ -115,7 +115,7 @@ class Linear:
     version: int = field(default=1, init=False)
     name: ClassVar[str] = "linear"
 
-    def measure(self, train: Split, test: Split, classes: int, classifiers: dict[str, nn.Linear]) -> dict[str, Any]:
+    def measure(self, train: Split, test: Split, classes: int, classifiers: dict[str, nn.Module]) -> dict[str, Any]:
         """Accuracy with its interval and this protocol's settings; the layer of the last epoch is kept."""
         classifiers[self.name] = fit_linear(
             train.features,
@@ -142,7 +142,7 @@ class Own:
     version: int = field(default=1, init=False)
     name: ClassVar[str] = "own"
 
-    def measure(self, train: Split, test: Split, classes: int, classifiers: dict[str, nn.Linear]) -> dict[str, Any]:
+    def measure(self, train: Split, test: Split, classes: int, classifiers: dict[str, nn.Module]) -> dict[str, Any]:
         """Accuracy with its interval; the number of training images is that of the encoder's training."""
         return _entry(self, accuracy(classifiers[self.name], test.features, test.labels), train, test, classes)
 

@@ -155,6 +155,8 @@ def _evaluation(config: RunConfig) -> None:
     above("evaluation.knn_temperature", evaluation.knn_temperature, 0)
     at_least("evaluation.logistic_epochs", evaluation.logistic_epochs, 1)
     above("evaluation.logistic_lr", evaluation.logistic_lr, 0)
+    if evaluation.finetune_epochs is not None:
+        at_least("evaluation.finetune_epochs", evaluation.finetune_epochs, 1)
     at_least("evaluation.logistic_batch_size", evaluation.logistic_batch_size, 1)
     if evaluation.domain == "adv" and not has_two_norms(config):
         raise ValueError(f"evaluation.domain is adv, but {config.method.name} has one batch norm, the clean one")

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from sparring import norms
 from sparring.evaluation import SLF, OnFeatures, check_classifier, fit_linear
-from sparring.evaluation.slf import crop_and_flip
+from sparring.evaluation.augment import crop_and_flip
 from tests.methods.networks import SmallEncoder
 
 
@@ -139,11 +139,12 @@ def test_settings_name_everything_that_a_figure_depends_on():
     protocol = SLF("adv", layer="z", epochs=3)
     assert protocol.settings == {
         "name": "slf", "version": 1, "domain": "adv", "layer": "z", "augment": "crop-flip", "epochs": 3, "lr": 0.01,
-        "momentum": 0.9, "weight_decay": 2e-4, "batch_size": 512, "milestones": [10, 20], "seed": 0, "init": "zero",
-        "selection": "last epoch",
+        "momentum": 0.9, "weight_decay": 2e-4, "batch_size": 512, "milestones": [10, 20], "factor": 0.1,
+        "attack": "none", "seed": 0, "init": "zero", "selection": "last epoch",
     }  # fmt: skip
     assert json.loads(json.dumps(protocol.settings)) == protocol.settings
-    assert protocol.label == "slf v1"
+    assert protocol.label == "slf v1, 3 of 25 epochs"
+    assert SLF("adv").label == "slf v1"
     assert (SLF("adv").epochs, SLF("adv").batch_size) == (25, 512)
     with pytest.raises(TypeError, match="domain"):
         SLF()  # pyright: ignore[reportCallIssue]
