@@ -25,15 +25,17 @@ class About:
     channels: int
     image_size: int | None
     """Side of the stored images; None: as the files have it."""
+    classes: int | None = None
+    """How many there are; None: as many as the folder has."""
 
 
 ABOUT = {
-    "digits": About("scikit-learn's 1,797 handwritten digits, 8x8 (embedded, no download); brought to 16x16", 1, 16),
-    "cifar10": About("CIFAR-10: 60,000 colour photographs of 10 classes, 32x32", 3, 32),
-    "cifar100": About("CIFAR-100: 60,000 colour photographs of 100 classes, 32x32", 3, 32),
-    "fashion-mnist": About("Fashion-MNIST: 70,000 grayscale pictures of 10 kinds of clothing, 28x28", 1, 28),
+    "digits": About("scikit-learn's 1,797 handwritten digits, 8x8 (embedded, no download); brought to 16x16", 1, 16, 10),
+    "cifar10": About("CIFAR-10: 60,000 colour photographs of 10 classes, 32x32", 3, 32, 10),
+    "cifar100": About("CIFAR-100: 60,000 colour photographs of 100 classes, 32x32", 3, 32, 100),
+    "fashion-mnist": About("Fashion-MNIST: 70,000 grayscale pictures of 10 kinds of clothing, 28x28", 1, 28, 10),
     "folder": About("any folder of images (JPEG, PNG, ...), one sub-folder a class or without labels", 3, None),
-    "synthetic": About("4 classes of striped textures, 16x16, made on the spot (for tests)", 3, 16),
+    "synthetic": About("4 classes of striped textures, 16x16, made on the spot (for tests)", 3, 16, 4),
 }
 
 

@@ -11,8 +11,10 @@ from sparring.training.check import check_images
 from sparring.training.checkpoints import WEIGHTS, latest, load_state
 from sparring.training.fit import fit, new_encoder, weights_of
 from sparring.training.launch import is_first, launch, launched_by_others
+from sparring.training.pseudo_labels import check_stages, ensure_pseudo_labels
+from sparring.training.removal import has_two_stages
 from sparring.training.resolve import needs_labels, resolve
-from sparring.training.resume import run_and_checkpoint
+from sparring.training.resume import run_to_continue
 from sparring.training.run_folder import choose_folder, create, held, save_config
 
 
@@ -22,15 +24,18 @@ def train(config: RunConfig) -> Path:
     The folder holds config.yaml (complete, rerunnable), environment.json, metrics.jsonl (one line an epoch), log.txt,
     tensorboard/, checkpoints/ and weights.safetensors (the last epoch's). `sparring.experiment.run` measures it too.
     Raises ValueError with one sentence for whatever can be known to be wrong beforehand, before anything is written;
-    see `sparring.training.fit` for what can go wrong while training.
+    see `sparring.training.fit` for what can go wrong while training. With pseudo-labels the first stage is trained before,
+    in the run's folder (see pseudo_labels.py).
     """
     config = resolve(config)
     train_images, _ = load_images(config.data, seed=config.training.seed)
     config.data.image_size = train_images.image_size
     check_images(config, train_images, needs_labels(config))
+    check_stages(config, train_images)
     run, checkpoint, state, weights = choose_folder(config), None, None, None
     if config.resume is not None:
-        run, checkpoint = run_and_checkpoint(config.resume)
+        run, checkpoint = run_to_continue(config.resume)
+    if checkpoint is not None:
         state, weights = load_state(checkpoint), checkpoint / WEIGHTS
     elif config.init_from is not None:
         weights = weights_of(config.init_from)
@@ -43,6 +48,8 @@ def train(config: RunConfig) -> Path:
             create(config, run)
         else:
             save_config(config, run / "config.yaml")
+        if has_two_stages(config):
+            ensure_pseudo_labels(run, config, train_images, train)
         if config.training.processes > 1 and not launched_by_others():
             launch(run, config.training.processes, checkpoint)
         else:

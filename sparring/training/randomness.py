@@ -7,8 +7,8 @@ from typing import Literal
 import numpy as np
 import torch
 
-Purpose = Literal["attack", "network", "weights", "probe"]
-PURPOSES: tuple[Purpose, ...] = ("attack", "network", "weights", "probe")
+Purpose = Literal["attack", "network", "weights", "probe", "pairs", "clusters"]
+PURPOSES: tuple[Purpose, ...] = ("attack", "network", "weights", "probe", "pairs", "clusters")
 
 
 def derive(seed: int, purpose: Purpose, epoch: int = 0, step: int = 0, rank: int = 0) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 
 from sparring.config import RunConfig
 from sparring.training.checkpoints import FOLDER, checkpoints, latest, position
-from sparring.training.run_folder import load_config
+from sparring.training.run_folder import FIRST_STAGE, load_config
 
 FREE = (
     "training.progress",
@@ -40,13 +40,22 @@ def run_and_checkpoint(place: str | Path, field: str = "resume") -> tuple[Path, 
     return path, latest(path)
 
 
+def run_to_continue(place: str | Path) -> tuple[Path, Path | None]:
+    """As `run_and_checkpoint`; None in place of a checkpoint for a run that stopped while its first stage was trained."""
+    path = Path(place)
+    if (path / FIRST_STAGE).is_dir() and not checkpoints(path):
+        load_config(path)
+        return path, None
+    return run_and_checkpoint(place)
+
+
 def check_given(config: RunConfig, given: Iterable[str]) -> None:
     """A ValueError if a field of `given` (dotted names that a person wrote) differs from the run that `config` resumes.
 
     `resumed` cannot tell a default from a given value that equals it; whoever read the words can.
     """
     assert config.resume is not None
-    run, _ = run_and_checkpoint(config.resume)
+    run, _ = run_to_continue(config.resume)
     stored, now = _flat(load_config(run)), _flat(config)
     for field in given:
         if field not in now or now[field] is None or field == "training.epochs" or field.startswith(FREE):
@@ -65,7 +74,7 @@ def resumed(config: RunConfig) -> RunConfig:
     schedule depends on their number (cosine); any other difference is a ValueError that names the fields.
     """
     assert config.resume is not None
-    run, _ = run_and_checkpoint(config.resume)
+    run, _ = run_to_continue(config.resume)
     stored = load_config(run)
     if config.out is not None and Path(config.out) != run:
         raise ValueError(f"out is {config.out}, but a resumed run continues in its own folder, {run}")

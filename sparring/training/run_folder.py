@@ -16,14 +16,22 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from jaxtyping import Int
+from torch import Tensor
 
 from sparring import configuration
 from sparring.config import RunConfig
 
 LOCK = ".lock"
+FIRST_STAGE, PSEUDO_LABELS = "stage-1", "pseudo-labels.npz"
+"""Of a run whose labels are clusters (see pseudo_labels.py)."""
 OURS = {
     LOCK,
+    FIRST_STAGE,
+    PSEUDO_LABELS,
+    "pseudo-labels.json",
     "analysis.json",
     "analysis.npz",
     "autoattack",
@@ -218,3 +226,12 @@ def keep_epochs(path: Path, epochs: int) -> None:
     temporary = path.with_name(f".{path.name}.writing")
     temporary.write_text("".join(kept))
     temporary.replace(path)
+
+
+def load_pseudo_labels(run: Path, images: int) -> Int[Tensor, " n"]:
+    """The clusters of a run's training images; a ValueError if they are not as many."""
+    with np.load(run / PSEUDO_LABELS, allow_pickle=False) as file:
+        found = torch.from_numpy(file["cluster"]).long()
+    if found.shape != (images,):
+        raise ValueError(f"{run / PSEUDO_LABELS} holds clusters of {len(found)} images, but there are {images}")
+    return found

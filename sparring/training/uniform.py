@@ -24,6 +24,10 @@ class ConstantEncoder:
         z = torch.ones(len(x), 2, dtype=torch.float64, device=x.device) / 2**0.5
         return z + 0 * x.flatten(1).sum(dim=1, keepdim=True)
 
+    def modules(self) -> tuple[()]:
+        """None that an attack in evaluation mode would have to switch."""
+        return ()
+
     def represent(self, x: Tensor, domain: Domain = "clean") -> Tensor:
         """The same."""
         return self(x, domain)
@@ -32,10 +36,14 @@ class ConstantEncoder:
 def uniform_loss(method: Method, images: int) -> float:
     """The method's total loss, in nats, when all embeddings of a batch of `images` are equal.
 
-    ln(2N - 1) for NT-Xent and SupCon, ln(N) for Plain, and the base's times (1 + alpha) for CLAE.
+    ln(2N - 1) for NT-Xent and SupCon, ln(N) for Plain, the base's times (1 + alpha) for CLAE, and 2 ln(3N - 1) and
+    1/256 of NT-Xent for RoCL.
     """
     views = torch.zeros(2, images, 1, 1, 1)
-    batch = Batch(views, labels=torch.zeros(images, dtype=torch.long), generator=torch.Generator().manual_seed(0))
+    one_class = torch.zeros(images, dtype=torch.long)
+    batch = Batch(
+        views, labels=one_class, generator=torch.Generator().manual_seed(0), pseudo_labels=torch.arange(images) % 2
+    )
     terms = method(ConstantEncoder(), batch)
     return float(sum(term.item() for term in terms.values()))
 
