@@ -61,7 +61,8 @@ def start(attack: PGD) -> str:
     """Where it starts."""
     if not attack.random_start:
         return "start at x"
-    return "random start" + ("" if attack.start_std is None else f" N(0, {attack.start_std:g}^2)")
+    beyond = "" if attack.clip_start or not attack.threat.clip else " that may leave [0, 1]"
+    return "random start" + ("" if attack.start_std is None else f" N(0, {attack.start_std:g}^2)") + beyond
 
 
 def autoattack(attack: AutoAttack, std: Sequence[float] | None) -> list[str]:

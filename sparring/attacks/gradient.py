@@ -47,6 +47,8 @@ class GradientAttack(ABC):
     threat: Threat
     update_statistics: bool = field(default=False, kw_only=True)
     """Whether modules in training mode update their running statistics inside the attack."""
+    clip_start: bool = field(default=True, kw_only=True)
+    """Whether a random start lies in the box too; without it, images do from the first step on (published ACL)."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.threat, Threat):
@@ -104,9 +106,10 @@ class GradientAttack(ABC):
     def _climb(self, watched: Watched, region: Region, generator: torch.Generator) -> Tensor:
         delta = self.start(region, generator)
         if not self.starts_at_x:
-            delta = region.project(delta)
+            delta = region.project(delta, box=self.clip_start)
         for step, length in enumerate(self.step_lengths, start=1):
-            gradient = watched.gradient(region.images(delta), f"step {step} of {len(self.step_lengths)}")
+            images = region.images(delta, box=self.clip_start or step > 1)
+            gradient = watched.gradient(images, f"step {step} of {len(self.step_lengths)}")
             delta = region.ascend(delta, gradient, length)
         return region.images(delta)
 

@@ -59,9 +59,9 @@ class Region:
         """No perturbation."""
         return torch.zeros_like(self.centre)
 
-    def project(self, delta: Float[Tensor, "B *image"]) -> Float[Tensor, "B *image"]:
-        """The nearest perturbation in ball and box, exact."""
-        return self.threat.project(delta, self.box)
+    def project(self, delta: Float[Tensor, "B *image"], *, box: bool = True) -> Float[Tensor, "B *image"]:
+        """The nearest perturbation in the ball and, if `box`, in the box, exact."""
+        return self.threat.project(delta, self.box if box else None)
 
     def ascend(
         self, delta: Float[Tensor, "B *image"], gradient: Shaped[Tensor, "B *image"], length: float
@@ -70,13 +70,13 @@ class Region:
         gradient = gradient.to(delta.dtype) * self.unit
         return self.project(delta + self.threat.ascend(gradient, length, delta, self.box))
 
-    def images(self, delta: Float[Tensor, "B *image"]) -> Shaped[Tensor, "B *image"]:
-        """x + delta in the dtype and layout of x; exactly x for delta = 0.
+    def images(self, delta: Float[Tensor, "B *image"], *, box: bool = True) -> Shaped[Tensor, "B *image"]:
+        """x + delta in the dtype and layout of x and, if `box`, in the box; exactly x for delta = 0.
 
         16-bit images are rounded towards x: half an ulp is up to half a grey level there, too much outside the ball.
         """
         moved = self.centre + self.unit * delta
-        if self.threat.clip:
+        if self.threat.clip and box:
             moved = moved.clamp_(0, 1)
         images = torch.empty_like(self.x).copy_(moved)
         if images.dtype != moved.dtype:

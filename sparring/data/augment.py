@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -26,6 +26,7 @@ from sparring.data.color import adjust_brightness, adjust_contrast, adjust_hue, 
 
 Size = tuple[int, int]
 """Height and width in pixels."""
+Interpolation = Literal["bilinear", "bicubic"]
 
 
 @runtime_checkable
@@ -43,7 +44,7 @@ class Augmentation(Protocol):
 
 @dataclass(frozen=True)
 class RandomResizedCrop:
-    """A random box of the image, resized to `size` x `size` (bilinear).
+    """A random box of the image, resized to `size` x `size` (bilinear, or bicubic with values kept in [0, 1]).
 
     Box: area in `scale` of the image's, log aspect ratio uniform between those of `ratio`; ten tries, then the largest
     central box of an allowed ratio. With `antialias` (as PIL always does) a box larger than the output is low-passed.
@@ -53,6 +54,7 @@ class RandomResizedCrop:
     scale: tuple[float, float] = (0.08, 1.0)
     ratio: tuple[float, float] = (3 / 4, 4 / 3)
     antialias: bool = True
+    interpolation: Interpolation = "bilinear"
 
     def draw(self, n: int, size: Size, generator: Generator) -> tuple[Tensor, ...]:
         """Boxes [n 4] in pixels: top, left, height, width."""
@@ -77,41 +79,64 @@ class RandomResizedCrop:
     def apply(self, x: Tensor, *parameters: Tensor) -> Tensor:
         """Crops of [n C H W], [n C size size]."""
         (box,) = parameters
-        return crop_and_resize(x, box, self.size, antialias=self.antialias)
+        return crop_and_resize(x, box, self.size, antialias=self.antialias, interpolation=self.interpolation)
 
 
 def crop_and_resize(
-    x: Float[Tensor, "n C H W"], box: Tensor, size: int, *, antialias: bool = True
+    x: Float[Tensor, "n C H W"],
+    box: Tensor,
+    size: int,
+    *,
+    antialias: bool = True,
+    interpolation: Interpolation = "bilinear",
 ) -> Float[Tensor, "n C S S"]:
-    """Box i (top, left, height, width, [n 4] in pixels) of image i, resized to size x size by bilinear interpolation.
+    """Box i (top, left, height, width, [n 4] in pixels) of image i, resized to size x size by interpolation.
 
     Interpolation is separable, so it is two batched matrix products, rows then columns. Only pixels inside the box are
-    read: equal to torchvision's `resized_crop` in the edge pixels too.
+    read: equal to torchvision's `resized_crop` in the edge pixels too. What bicubic interpolation puts outside [0, 1] is
+    clipped, as PIL does.
     """
     n, channels, height, width = x.shape
     top, left, h, w = box.to(x.device, non_blocking=True).to(x.dtype).unbind(1)
-    rows = resize_weights(top, h, height, size, antialias=antialias)
-    columns = resize_weights(left, w, width, size, antialias=antialias)
+    rows = resize_weights(top, h, height, size, antialias=antialias, interpolation=interpolation)
+    columns = resize_weights(left, w, width, size, antialias=antialias, interpolation=interpolation)
     x = torch.bmm(rows, x.transpose(1, 2).reshape(n, height, channels * width))
     x = torch.bmm(x.view(n, size * channels, width), columns.transpose(1, 2))
-    return x.view(n, size, channels, size).transpose(1, 2).contiguous()
+    x = x.view(n, size, channels, size).transpose(1, 2).contiguous()
+    return x.clamp_(0, 1) if interpolation == "bicubic" else x
 
 
 def resize_weights(
-    start: Float[Tensor, " n"], length: Float[Tensor, " n"], size: int, out: int, *, antialias: bool = True
+    start: Float[Tensor, " n"],
+    length: Float[Tensor, " n"],
+    size: int,
+    out: int,
+    *,
+    antialias: bool = True,
+    interpolation: Interpolation = "bilinear",
 ) -> Float[Tensor, "n out size"]:
-    """Weights of linear interpolation from pixels [start, start + length) of an axis of `size` to `out` pixels.
+    """Weights of interpolation from pixels [start, start + length) of an axis of `size` to `out` pixels.
 
     Output pixel o is centred at (o + 1/2) length / out; its weights are a triangle around that centre of half width 1,
-    or, with antialias, max(1, length / out), restricted to the box and normalised.
+    or, with antialias, max(1, length / out), restricted to the box and normalised. Bicubic: Keys' cubic with a = -1/2 instead
+    of the triangle, twice as wide; antialiased only (ValueError), since without it torchvision takes another cubic.
     """
+    if interpolation == "bicubic" and not antialias:
+        raise ValueError("interpolation is bicubic, but antialias is False: bicubic resizing is antialiased, as in PIL")
     scale = (length / out).view(-1, 1, 1)
     centre = (torch.arange(out, device=start.device, dtype=start.dtype).view(1, -1, 1) + 0.5) * scale
     pixel = torch.arange(size, device=start.device, dtype=start.dtype) - start.view(-1, 1, 1)
     half = scale.clamp(min=1) if antialias else torch.ones_like(scale)
-    weights = (pixel + 0.5 - centre).abs_().div_(half).neg_().add_(1).clamp_(min=0)
+    distance = (pixel + 0.5 - centre).abs_().div_(half)
+    weights = _cubic(distance) if interpolation == "bicubic" else distance.neg_().add_(1).clamp_(min=0)
     weights.mul_((pixel >= 0) & (pixel < length.view(-1, 1, 1)))
     return weights.div_(weights.sum(2, keepdim=True))
+
+
+def _cubic(t: Tensor) -> Tensor:
+    """Keys 1981 with a = -1/2, at distances t >= 0."""
+    near, far = (1.5 * t - 2.5) * t * t + 1, ((-0.5 * t + 2.5) * t - 4) * t + 2
+    return torch.where(t < 1, near, torch.where(t < 2, far, 0.0))
 
 
 @dataclass(frozen=True)

@@ -115,6 +115,16 @@ def pipeline(name: str, image_size: int) -> Pipeline:
                 RandomGrayscale(0.2),
             ),
         ),
+        "supcon-ce": Pipeline(
+            "one view for classifiers: as supcon with a quarter of its colour jitter (003, appendix B.3)",
+            (
+                RandomResizedCrop(image_size, scale=(0.2, 1.0)),
+                RandomHorizontalFlip(),
+                ColorJitter(0.1, 0.1, 0.1, 0.05, p=0.8),
+                RandomGrayscale(0.2),
+            ),
+            views=1,
+        ),
         "rocl": Pipeline(
             "RoCL: colour jitter in 4 of 5, gray in 1 of 5, flip, crop (area 0.08-1), in this order",
             (
@@ -169,7 +179,7 @@ def pipeline(name: str, image_size: int) -> Pipeline:
 
 def pipeline_names() -> dict[str, str]:
     """Every pipeline's name with one line about it."""
-    names = ("simclr", "uel", "supcon", "rocl", "acl", "swav", "digits", "crop-flip", "shift-flip", "none")
+    names = ("simclr", "uel", "supcon", "supcon-ce", "rocl", "acl", "swav", "digits", "crop-flip", "shift-flip", "none")
     return {name: pipeline(name, 1).line for name in names}
 
 

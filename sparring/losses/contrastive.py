@@ -23,6 +23,8 @@ from torch import Tensor
 from sparring.losses.distance import distances
 from sparring.types import Pairs
 
+Positives = Literal["outside", "inside"]
+"""Where an anchor's positives are summed: outside its logarithm, or inside."""
 Similarity = Literal["cosine", "l1", "l2", "linf"]
 """How alike two embeddings are: the cosine of their angle, or minus their distance in a norm."""
 BLOCK = 1024
@@ -35,11 +37,15 @@ def info_nce(
     pairs: Pairs,
     temperature: float,
     similarity: Similarity = "cosine",
+    *,
+    positives: Positives = "outside",
 ) -> Float[Tensor, ""]:
     """InfoNCE over masks: anchors recognise their positives among the keys that compete. In nats.
 
         L = (1/N) sum_i -(1/|P(i)|) sum_{p in P(i)} log( exp(s_ip) / sum_{k in A(i)} w_ik exp(s_ik) )
         s_ik = cos(anchor_i, key_k) / T  or, for similarity l1, l2, linf,  s_ik = -||anchor_i - key_k||_p / T
+
+    With `positives="inside"`, -log( sum_{p in P(i)} exp(s_ip) / sum_{k in A(i)} w_ik exp(s_ik) ) for each anchor.
 
     P(i) = `pairs.positive[i]`, A(i) = `pairs.contrast[i]`, both `[N, M]`; w = `pairs.weight` `[N, M]`, or 1. An anchor
     without positives contributes zero and stays in the mean. Gradients flow through anchors and keys; rows that
@@ -48,10 +54,11 @@ def info_nce(
     With two stacked views as both anchors and keys: NT-Xent for `same_image` (Chen et al. 2020, eq. 1) and L_out for
     `same_label` (Khosla et al. 2020, eq. 2). With one view as anchors, the other as keys and A(i) all keys: Plain
     (Ho & Vasconcelos 2020, eq. 5 and 10). With [clean; adversarial] rows and any selector of `sparring.pairs`: half of
-    ASCL's L_SCL (Bui et al. 2021, eq. 1-3), whose 1/N counts images where this mean is over both rows of each.
+    ASCL's L_SCL (Bui et al. 2021, eq. 1-3), whose 1/N counts images where this mean is over both rows of each. With
+    positives inside: L_in of Khosla et al. 2020, eq. 3, up to its ln |P(i)|, and the loss in RoCL's paper.
 
-    Raises ValueError if the shapes do not fit each other, `temperature` is not positive and finite, or `similarity` is
-    none of the four.
+    Raises ValueError if the shapes do not fit each other, `temperature` is not positive and finite, or `similarity` or
+    `positives` is none of those above.
 
     Differs from:
     - Khosla et al. 2020 sum over the anchors where the mean is taken here, as in HobbitLong/SupContrast;
@@ -61,7 +68,10 @@ def info_nce(
     """
     if similarity not in get_args(Similarity):
         raise ValueError(f"similarity is {similarity!r}, but it must be one of {', '.join(get_args(Similarity))}")
-    return _mean_over_anchors(_info_nce, anchors, keys, pairs, temperature, similarity)
+    if positives not in get_args(Positives):
+        raise ValueError(f"positives is {positives!r}, but it must be one of {', '.join(get_args(Positives))}")
+    loss = _info_nce if positives == "outside" else _info_nce_inside
+    return _mean_over_anchors(loss, anchors, keys, pairs, temperature, similarity)
 
 
 def instance_discrimination(
@@ -91,6 +101,11 @@ def instance_discrimination(
 def _info_nce(s: Float[Tensor, "n M"], pairs: Pairs) -> Float[Tensor, " n"]:
     """The loss of each anchor."""
     return _log_sum(s, pairs.contrast, pairs.weight)[:, 0] - _mean_over_positives(s, pairs)
+
+
+def _info_nce_inside(s: Float[Tensor, "n M"], pairs: Pairs) -> Float[Tensor, " n"]:
+    """The loss of each anchor with its positives summed inside the logarithm."""
+    return (_log_sum(s, pairs.contrast, pairs.weight) - _log_sum(s, pairs.positive, None))[:, 0]
 
 
 def _instance_discrimination(s: Float[Tensor, "n M"], pairs: Pairs) -> Float[Tensor, " n"]:

@@ -8,6 +8,7 @@ from sparring.data import about
 CIFAR10 = ([0.4914, 0.4822, 0.4465], [0.2023, 0.1994, 0.2010])
 CIFAR100 = ([0.5071, 0.4867, 0.4408], [0.2675, 0.2565, 0.2761])
 """Mean and standard deviation per channel, as the published code has them."""
+IMAGENET = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
 STATISTICS = {
     ("plain", "cifar10"): CIFAR10,
     ("plain", "cifar100"): CIFAR10,
@@ -23,8 +24,14 @@ def normalisation(config: RunConfig) -> tuple[list[float], list[float]]:
     """Mean and standard deviation per channel that the method's published code uses on the data set, else 0.5.
 
     chihhuiho/CLAE: SimCLR normalises by 0.5, Plain and UEL by CIFAR-10's statistics, on CIFAR-100 too; eps in normalised
-    units is therefore not one attack strength across methods. SupCon: HobbitLong/SupContrast.
+    units is therefore not one attack strength across methods. SupCon: HobbitLong/SupContrast. RoCL does not normalise;
+    ACL's published model does by ImageNet's statistics, on every data set.
     """
-    half = [0.5] * about(config.data.name).channels
+    channels = about(config.data.name).channels
+    if config.method.name == "rocl":
+        return [0.0] * channels, [1.0] * channels
+    if config.method.name == "acl" and channels == len(IMAGENET[0]):
+        return [*IMAGENET[0]], [*IMAGENET[1]]
+    half = [0.5] * channels
     mean, std = STATISTICS.get((config.method.base or config.method.name, config.data.name), (half, half))
     return list(mean), list(std)
