@@ -39,19 +39,27 @@ class Budget:
             return full
         training, optimizer, data, evaluation = full.training, full.optimizer, full.data, full.evaluation
         epochs = self.epochs or training.epochs
-        assert training.batch_size is not None and evaluation.knn_k is not None
+        assert epochs is not None and training.batch_size is not None and evaluation.knn_k is not None
+        batch_size = min(self.batch_size or training.batch_size, training.batch_size)
+        if optimizer.name in ("sgd", "lars") and optimizer.lr is not None:
+            optimizer = replace(optimizer, lr=optimizer.lr * batch_size / training.batch_size)
         if optimizer.schedule == "step":
             # a tenth of the epochs at a tenth of the rate would learn nothing; a cosine spends them evenly
             optimizer = replace(optimizer, schedule="cosine", milestones=[], factors=[])
+        removal = full.removal
+        if removal.every is not None:  # its schedule is counted in epochs
+            assert training.epochs is not None
+            removal = replace(removal, every=max(1, round(removal.every * epochs / training.epochs)))
         return replace(
             full,
+            removal=removal,
             data=replace(data, train_images=self.train_images, test_images=self.test_images),
             encoder=replace(full.encoder, name=self.encoder or full.encoder.name),
             optimizer=replace(optimizer, warmup_epochs=0),
             training=replace(
                 training,
                 epochs=epochs,
-                batch_size=min(self.batch_size or training.batch_size, training.batch_size),
+                batch_size=batch_size,
                 precision="bf16",
                 channels_last=True,
                 checkpoint_every=1,

@@ -40,3 +40,24 @@ def printed(table: str, method: str, *, dataset: str | None = None, **setting: A
     if not numbers:
         raise ValueError(f"{table} has no figures of {method} with {setting or 'any setting'}")
     return numbers
+
+
+def figure(table: str, method: str, metric: str, *, dataset: str | None = None, **setting: Any) -> float:
+    """One printed figure of a table with several of a kind, such as pgd_linf at eps "8/255".
+
+    Raises ValueError unless there is exactly one.
+    """
+    if table not in _everything():
+        raise ValueError(f"there is no table {table} in paper_results.yaml; there are {', '.join(_everything())}")
+    found = [
+        entry["value"]
+        for entry in _everything()[table]
+        if (entry["method"], entry["metric"]) == (method, metric)
+        and dataset in (None, entry["dataset"])
+        and setting.items() <= (entry["setting"] or {}).items()
+    ]
+    if len(found) != 1 or found[0] is None:
+        raise ValueError(
+            f"{table} has {len(found)} figures of {method}, {metric} with {setting or 'any setting'}, not one"
+        )
+    return float(found[0])

@@ -1,0 +1,72 @@
+"""The rows that the tables of paper 003 share: who is trained how, at the paper's size.
+
+Paper: Gupta et al. 2023, "Contrastive Self-Supervised Learning Leads to Higher Adversarial Susceptibility" (003), appendix
+       B.3: batch 1,024, 1,000 epochs (cross-entropy 500), cosine schedule from a peak rate of 1.0 "with warmup".
+Where it is silent, its code base's defaults (HobbitLong/SupContrast): ResNet-50, a head to 128 dimensions, temperature 0.1
+(SupCon) and 0.5 (SimCLR), SGD with momentum 0.9 and weight decay 1e-4, 10 epochs of warm-up; a linear classifier on frozen
+features, where ours is judged after its last epoch. RoCL and ACL: ResNet-18 and the settings of their own papers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sparring.config import DataConfig, EncoderConfig, MethodConfig, OptimizerConfig, RunConfig, TrainingConfig
+from sparring.measuring import RobustnessConfig
+from sparring.recipes.paper import Numbers, figure
+from sparring.recipes.recipe import Column, Under, derived
+
+SIMCLR = RunConfig(
+    method=MethodConfig(name="simclr", temperature=0.5),
+    data=DataConfig(name="cifar10", views="supcon"),
+    encoder=EncoderConfig(name="resnet50", head="mlp", dim=128),
+    optimizer=OptimizerConfig(name="sgd", lr=1.0, momentum=0.9, weight_decay=1e-4, schedule="cosine", warmup_epochs=10),
+    training=TrainingConfig(epochs=1000, batch_size=1024, checkpoint_every=100, probe_every=0),
+)
+SUPCON = derived(SIMCLR, {"method": MethodConfig(name="supcon", temperature=0.1)})
+SUPCE = derived(
+    SIMCLR, {"method": MethodConfig(name="natural"), "data.views": "supcon-ce", "training.epochs": 500,
+             "encoder.head": None, "encoder.dim": None}
+)  # fmt: skip
+REMOVALS: Mapping[str, Mapping[str, object]] = {
+    "frequency": {"method.pairs": "frequency", "removal.classes": 10},
+    "cluster(K=20)": {"method.pairs": "pseudo_labels", "removal.clusters": 20},
+    "precision(N=100)": {"method.pairs": "precision", "removal.every": 100},
+    "recall(N=75;R=16)": {"method.pairs": "recall", "removal.every": 75, "removal.parts": 16},
+}
+"""Ways of removing suspected false negatives, by their names in the table's figures."""
+FREQUENCY, CLUSTER, PRECISION, RECALL = (derived(SIMCLR, changes) for changes in REMOVALS.values())
+
+ROCL = RunConfig(
+    method=MethodConfig(name="rocl"),
+    data=DataConfig(name="cifar10"),
+    training=TrainingConfig(checkpoint_every=100, probe_every=0),
+)
+ACL = derived(ROCL, {"method.name": "acl", "evaluation.domain": "adv"})
+STATIC, DYNAMIC = REMOVALS["frequency"], REMOVALS["precision(N=100)"]
+
+OWN, PROBED = "own", "linear"
+"""The classifier of a supervised run, and the one that is fitted on a contrastive encoder."""
+COST = "ResNet-50, 1,000 epochs at batch 1,024: about 40 GPU hours a row (estimated, not run)"
+
+
+def attacked(*names: str, images: int | None = None, **settings: object) -> Under:
+    """An evaluation under attacks without the trust checks, which are for one model at a time."""
+    return Under(RobustnessConfig(attack=list(names), images=images, trust=False, **settings))  # type: ignore[arg-type]
+
+
+def autoattack(k: int) -> Under:
+    """AutoAttack at k/255 on 1,000 images."""
+    return Under(RobustnessConfig(attack=["autoattack"], eps=k / 255, images=1000, trust=False), f" {k}/255")
+
+
+def printed(table: str, method: str, columns: tuple[Column, ...], dataset: str = "cifar10") -> Numbers:
+    """A row's figures by the column's name for them, "pgd_l2 0.25" being metric pgd_l2 at eps 0.25."""
+    numbers = {}
+    for column in columns:
+        if column.paper is None:
+            continue
+        metric, _, eps = column.paper.partition(" ")
+        setting = {"eps": eps if "/" in eps else float(eps)} if eps else {}
+        numbers[column.paper] = figure(table, method, metric, dataset=dataset, **setting)
+    return numbers

@@ -1,0 +1,56 @@
+"""Table 3: supervised cross-entropy, SupCon and SimCLR under the same training, attacked.
+
+Data:  CIFAR-10 and CIFAR-100.
+Cost:  see `csl_rows.COST`.
+Run:   sparring reproduce csl.table3 [csl.table3-cifar100]
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from sparring.recipes.claims import Claim
+from sparring.recipes.csl_rows import COST, SIMCLR, SUPCE, SUPCON, attacked, printed
+from sparring.recipes.recipe import Column, Recipe, Row, derived
+
+ROWS = {"SupCE": SUPCE, "SupCon": SUPCON, "SimCLR": SIMCLR}
+COLUMNS = (
+    Column("clean", "clean"),
+    Column("csl-cifar-fgsm-8", "fgsm_linf 8/255"),
+    Column("csl-cifar-fgsm-16", "fgsm_linf 16/255"),
+    Column("csl-cifar-pgd-l2-0.1", "pgd_l2 0.1"),
+    Column("csl-cifar-pgd-l2-0.25", "pgd_l2 0.25"),
+    Column("csl-cifar-pgd-l1-8", "pgd_l1 8"),
+)
+ATTACKS = tuple(column.key for column in COLUMNS[1:])
+WORDS = "SupCon is more robust than SimCLR (003, Table 3)"
+
+CIFAR_10 = Recipe(
+    name="csl.table3",
+    title="Supervised and self-supervised encoders under attack, CIFAR-10",
+    source="003, Table 3 (CIFAR-10, 5 runs)",
+    rows=tuple(Row(name, run, printed("003_T3", name, COLUMNS)) for name, run in ROWS.items()),
+    columns=COLUMNS,
+    claims=(
+        Claim("SupCon", "SimCLR", WORDS, ATTACKS),
+        Claim("SupCE", "SimCLR", "cross-entropy is more robust than SimCLR (003, Table 3)", ATTACKS[1:]),
+    ),
+    robustness=(attacked(*ATTACKS),),
+    seeds=5,
+    cost=COST,
+)
+CIFAR_100 = replace(
+    CIFAR_10,
+    name="csl.table3-cifar100",
+    title="Supervised and self-supervised encoders under attack, CIFAR-100",
+    source="003, Table 3 (CIFAR-100, 5 runs)",
+    rows=tuple(
+        Row(name, derived(run, {"data.name": "cifar100"}), printed("003_T3", name, COLUMNS, "cifar100"))
+        for name, run in ROWS.items()
+    ),
+    claims=(
+        Claim("SupCon", "SimCLR", WORDS, ATTACKS),
+        Claim("SupCE", "SimCLR", "cross-entropy is more robust than SimCLR (003, Table 3)", ATTACKS),
+    ),
+    data="cifar100",
+)
