@@ -6,7 +6,7 @@ import json
 import os
 import pickle
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -103,13 +103,50 @@ def load_weights(encoder: nn.Module, path: Path | str) -> None:
 
 def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """The tensors of a weights file, and the architecture beside them ({} if it holds none)."""
+    if not _is_pickled(path):
+        return _safetensors(path)
+    loaded = read_file(path)
+    if not isinstance(loaded, Mapping) or not all(isinstance(value, Tensor) for value in loaded.values()):
+        raise ValueError(f"{path} holds no state dict: a mapping of names to tensors is expected")
+    return dict(loaded), {}
+
+
+def architecture_of(path: Path) -> dict[str, Any]:
+    """What a weights file that `save_weights` wrote says of its encoder; {} for any other file."""
+    return {} if _is_pickled(path) else _safetensors(path)[1]
+
+
+def read_file(path: Path, *, classes: Sequence[type] = (), advice: str = "save its state dict as safetensors") -> Any:
+    """What a weights file holds: tensors by name, or whatever a PyTorch file made of tensors and plain values holds.
+
+    Code in a file is never run; `classes` are those whose instances may stand in it all the same. Raises ValueError if the
+    file is missing, damaged or refused, the last with the `advice`.
+    """
+    if not _is_pickled(path):
+        return _safetensors(path)[0]
+    try:
+        # an open file, because torch.load chooses a reader by the name of a path
+        with (
+            path.open("rb") as file,
+            warnings.catch_warnings(action="ignore"),
+            torch.serialization.safe_globals(list(classes)),
+        ):
+            return torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:
+        if isinstance(error, pickle.UnpicklingError) or "TorchScript" in str(error):
+            raise ValueError(
+                f"{path} is refused: it holds more than tensors, and loading it could run code; {advice}"
+            ) from error
+        raise ValueError(f"{path} is damaged or no weights file: {str(error).splitlines()[0]}") from error
+
+
+def _is_pickled(path: Path) -> bool:
     if not path.is_file():
         raise ValueError(f"{path}: there is no such weights file")
     with path.open("rb") as file:
         start = file.read(9)
     # by content, since a pickle may have any name; in safetensors the ninth byte opens the header, a JSON object
-    pickled = start[8:] != b"{" and start.startswith((b"PK", b"\x80"))
-    return (_torch_file(path), {}) if pickled else _safetensors(path)
+    return start[8:] != b"{" and start.startswith((b"PK", b"\x80"))
 
 
 def _safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -120,23 +157,6 @@ def _safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     except (SafetensorError, ValueError) as error:
         raise ValueError(f"{path} is damaged or no safetensors file: {error}") from error
     return tensors, architecture if isinstance(architecture, dict) else {}
-
-
-def _torch_file(path: Path) -> dict[str, Tensor]:
-    try:
-        # an open file, because torch.load chooses a reader by the name of a path
-        with path.open("rb") as file, warnings.catch_warnings(action="ignore"):
-            loaded = torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:
-        if isinstance(error, pickle.UnpicklingError) or "TorchScript" in str(error):
-            raise ValueError(
-                f"{path} is refused: it holds more than tensors, and loading it could run code; save its state dict as "
-                "safetensors"
-            ) from error
-        raise ValueError(f"{path} is damaged or no weights file: {str(error).splitlines()[0]}") from error
-    if not isinstance(loaded, Mapping) or not all(isinstance(value, Tensor) for value in loaded.values()):
-        raise ValueError(f"{path} holds no state dict: a mapping of names to tensors is expected")
-    return dict(loaded)
 
 
 def _some(problem: str, keys: list[str]) -> str:
