@@ -125,6 +125,9 @@ class TestArithmetic:
             ("ascl leaked", 26 / 3, 13),
             ("simclr", 1, None),
             ("clae", 11 / 6, 5 / 2),
+            ("rocl", 4, 6),
+            ("acl", 16 / 3, 7),
+            ("simclr recall", 1, None),
         ],
     )
     def test_steps_of_the_reference_at_1_1_2(self, name, ours, published):
