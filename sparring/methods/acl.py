@@ -37,6 +37,9 @@ from sparring.methods.supervised import AttackMode, evaluating
 from sparring.pairs import same_image
 from sparring.types import Attack, Batch, Encoder, Selector, Terms, Views
 
+Attacked = Float[Tensor, "A B C H W"]
+"""The views that the attack moves: both, or (a2s) one."""
+
 
 @dataclass(frozen=True)
 class ACL:
@@ -100,12 +103,12 @@ class ACL:
             terms["adversarial"] = self.alpha * terms["adversarial"] / (1 + self.alpha)
         return terms
 
-    def embed(self, encoder: Encoder, views_adv: Views, views: Views) -> Float[Tensor, "V G D"]:
+    def embed(self, encoder: Encoder, views_adv: Attacked, views: Views) -> Float[Tensor, "V G D"]:
         """Embeddings of the adversarial stream: both views attacked, or (a2s) a attacked and b clean."""
         z_adv = embed_together(encoder, views_adv, "adv" if self.dual else "clean")
         return torch.cat([z_adv, encoder(views[1])[None]]) if self.mode == "a2s" else z_adv
 
-    def perturb(self, encoder: Encoder, views: Views, pairs: Selector, batch: Batch) -> Views:
+    def perturb(self, encoder: Encoder, views: Views, pairs: Selector, batch: Batch) -> Attacked:
         """Both views, attacked together (a2s: view a alone, against the constant b), with running statistics."""
         moved = views[:1] if self.mode == "a2s" else views
         still = [constant(encoder, view)[None] for view in views[len(moved) :]]
