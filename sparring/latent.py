@@ -69,7 +69,7 @@ def of_a_run(
                 raise ValueError(f"the {which} images of {images.name} have no labels: there are no classes to compare")
         look = Look.at(config, latent, train, test, name, progress)
         radii = sorted({0.0, latent.eps, *latent.radii})
-        look.announce((sum(eps > 0 for eps in radii) + len(set(kept) - {checkpoint}) * latent.epochs))
+        look.announce(sum(eps > 0 for eps in radii) + len(set(kept) - {checkpoint}) * latent.epochs)
         entry, arrays = _measure(look, checkpoint, kept, radii)
         entry["counts"] = counts(run, config)
         entry["selection"], pictures = chosen_pairs(config, latent, train, kept)
@@ -150,7 +150,7 @@ class Look:
         encoder = new_encoder(self.config, self.train.channels, len(self.train.classes), weights=weights)
         encoder = encoder.to(device_of(self.config))
         if self.name == "own":
-            domain = self.config.evaluation.domain
+            domain = self.config.evaluation.domain or "clean"
             fitted = {"protocol": "own v1", "layer": "h", "domain": domain}
             return OnFeatures(encoder, own_classifier(encoder), "h", domain), fitted
         return classifier(encoder, self.train, self.test, self.config, self.name)

@@ -26,7 +26,7 @@ from sparring.training.build import NEED_PREDICTIONS, has_attack
 from sparring.training.check import device_of
 from sparring.types import Batch, Domain, Outputs, Pairs, Rows
 
-SHOWN = 8
+SHOWN = 7
 """Pictures of one kind for one anchor at one checkpoint."""
 
 

@@ -113,7 +113,7 @@ def lines(
         elif len(series) > 1:
             axes.legend(frameon=False, loc="best")
 
-    return _svg(draw, title, width=3.7 if narrow else 5.0)
+    return svg(draw, title, width=3.7 if narrow else 5.0)
 
 
 def channels(clean: Float[np.ndarray, " n"], adv: Float[np.ndarray, " n"], *, y: str, title: str) -> str:
@@ -130,7 +130,7 @@ def channels(clean: Float[np.ndarray, " n"], adv: Float[np.ndarray, " n"], *, y:
         axes.xaxis.set_ticks([])
         axes.legend(frameon=False, loc="best", ncols=2)
 
-    return _svg(draw, title)
+    return svg(draw, title)
 
 
 def bars(
@@ -168,7 +168,7 @@ def bars(
         axes.tick_params(axis="x", length=0)
         axes.figure.legend(frameon=False, loc="outside lower left", ncols=3)
 
-    return _svg(draw, title)
+    return svg(draw, title)
 
 
 def png(image: Float[np.ndarray, "C H W"], alt: str) -> str:
@@ -192,7 +192,7 @@ def _doubling(axes: Axes, at: list[float | int]) -> None:
     axes.xaxis.set_ticks([], minor=True)
 
 
-def _svg(draw: Callable[[Axes], None], title: str, width: float = 5.0) -> str:
+def svg(draw: Callable[[Axes], None], title: str, width: float | int = 5.0, height: float | int = 3.3) -> str:
     """Draw on one pair of axes and return SVG that scales with the page and takes its colours."""
     import matplotlib
     from matplotlib.backends.backend_svg import FigureCanvasSVG
@@ -226,7 +226,7 @@ def _svg(draw: Callable[[Axes], None], title: str, width: float = 5.0) -> str:
     with matplotlib.rc_context(settings), warnings.catch_warnings():
         # letters that matplotlib's font lacks are still text of the SVG, which the browser's font draws
         warnings.filterwarnings("ignore", message=r"Glyph \d+ .* missing from")
-        figure = Figure(figsize=(width, 3.3), layout="constrained")
+        figure = Figure(figsize=(width, height), layout="constrained")
         FigureCanvasSVG(figure)
         axes = figure.subplots()
         draw(axes)

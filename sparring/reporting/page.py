@@ -40,6 +40,10 @@ svg * { stroke-linejoin: round; } svg text { stroke: none; }
 .examples { display: grid; gap: .35rem; min-width: 42rem; }
 .examples img { width: 100%; height: auto; image-rendering: pixelated; display: block; border-radius: 2px; }
 .examples div { font-size: .82rem; color: var(--soft); align-self: center; overflow-wrap: anywhere; }
+.chosen { display: grid; gap: .3rem .9rem; min-width: 44rem; margin: .4rem 0 1.6rem; align-items: center; }
+.chosen img { width: 1.7rem; height: 1.7rem; image-rendering: pixelated; border-radius: 2px; vertical-align: middle;
+  margin: 1px; } .chosen img.anchor { width: 3.2rem; height: 3.2rem; }
+.chosen div { font-size: .82rem; color: var(--soft); } .chosen b { color: var(--ink); font-variant-numeric: tabular-nums; }
 .trust { list-style: none; padding: 0; margin: 1rem 0; }
 .trust li { display: grid; grid-template-columns: 8.2rem 1fr; gap: .2rem 1rem; padding: .6rem 0 .6rem .8rem;
   border-left: 5px solid var(--mark); border-bottom: 1px solid var(--edge); }

@@ -9,6 +9,7 @@ from typing import Any
 from sparring.reporting import robustness
 from sparring.reporting.adversary import batch_norms, examples, perturbations, threat
 from sparring.reporting.corrupted import corruptions
+from sparring.reporting.latent import latent_space
 from sparring.reporting.movement import movement
 from sparring.reporting.page import fold, page, paragraph, section
 from sparring.reporting.run_folder import RunFolder, read_run
@@ -58,6 +59,7 @@ def render(folder: RunFolder) -> str:
         section("Adversarial examples", *examples(folder)),
         section("Losses against the radius", *perturbations(folder)),
         section("Clean and adversarial batch norm", *batch_norms(folder)),
+        *latent_space(folder),
         section("To rerun it", *_origin(folder)),
     ]
     return page(title, body)
