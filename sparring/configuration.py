@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from sparring import config
+from sparring import config, measuring
 from sparring.config import RunConfig
 from sparring.measuring import LatentConfig, RobustnessConfig
 
@@ -105,7 +105,7 @@ def sections() -> dict[str, str]:
 
 
 def _fields_of(cls: type, prefix: str) -> Iterator[Field]:
-    hints = typing.get_type_hints(cls, {**vars(config), "Radius": Radius})
+    hints = typing.get_type_hints(cls, {**vars(config), **vars(measuring), "Radius": Radius})
     meanings = _meanings(cls)
     for field in dataclasses.fields(cls):
         hint, key = hints[field.name], prefix + field.name
