@@ -78,7 +78,8 @@ class ASCL:
         if self.clean_weight:
             terms["clean"] = self.clean_weight * functional.cross_entropy(clean.logits, y)
         terms["adversarial"] = functional.cross_entropy(adv.logits, y)
-        terms["scl"] = self.lambda_scl * self.scl(clean, adv, batch)
+        if self.lambda_scl:
+            terms["scl"] = self.lambda_scl * self.scl(clean, adv, batch)
         if self.lambda_vat:
             scale = clean.logits.shape[1] if self.preset == "official" else 1
             terms["vat"] = self.lambda_vat * vat(clean.logits, adv.logits) / scale

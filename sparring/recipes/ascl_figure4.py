@@ -10,7 +10,7 @@ Run:   sparring reproduce ascl.figure4
 from __future__ import annotations
 
 from sparring.recipes.ascl_rows import COST, GLOBAL, LEAKED, PGD
-from sparring.recipes.claims import Claim
+from sparring.recipes.claims import Change, Claim
 from sparring.recipes.paper import printed
 from sparring.recipes.recipe import Column, Recipe, Row
 
@@ -31,9 +31,15 @@ RECIPE = Recipe(
         Row("ASCL-Leaked", LEAKED, OVER_TIME),
     ),
     columns=(*(Column(name, name) for name in COUNTS), Column("own"), Column("pgd-250")),
-    claims=tuple(
-        Claim("ASCL-Global", "ASCL-Leaked", "Leaked selection needs far fewer samples (ASCL, section 4.3)", (name,))
-        for name in COUNTS
+    claims=(
+        *(
+            Claim("ASCL-Global", "ASCL-Leaked", "Leaked selection needs far fewer samples (ASCL, section 4.3)", (name,))
+            for name in COUNTS
+        ),
+        Change("ASCL-Leaked", "num_pos_first", "num_pos_last", "positives rise over training (ASCL, section 4.3)"),
+        Change(
+            "ASCL-Leaked", "num_neg_first", "num_neg_last", "negatives fall over training (ASCL, section 4.3)", True
+        ),
     ),
     protocols=("own",),
     robustness=(PGD,),

@@ -8,6 +8,7 @@ Run:   sparring reproduce ascl.figure5 (or ascl.figure6: the same rows)
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 from sparring.recipes.ascl_rows import ADR, ADV, COST, GLOBAL, LATENT, LEAKED, PGD, TRADES
@@ -34,8 +35,11 @@ FIGURE_5 = Recipe(
     claims=(
         *(
             Claim(higher, lower, f"{lower} has a lower R-DIV than {higher} (ASCL, Fig. 6)", ("r_div",))
-            for higher in ("AT", "ADR")
-            for lower in ("ASCL-Global", "ASCL-Leaked")
+            for higher, lower in itertools.pairwise(METHODS)
+        ),
+        *(
+            Claim(better, worse, f"{better} is more robust than {worse} (ASCL, Figs. 5 and 6)", ("pgd-250",))
+            for worse, better in itertools.pairwise(METHODS)
         ),
         Trend("r_div", "lower R-DIV goes with higher robustness (ASCL, section 7)", ("pgd-250",)),
     ),

@@ -13,14 +13,15 @@ from dataclasses import replace
 from sparring.recipes.ascl_rows import (
     ADR,
     ADV,
+    AUTOATTACK,
     CIFAR100,
     COLUMNS,
     COST,
     LATENT,
     LEAKED,
+    MPGD,
     NATURAL,
     PGD,
-    STRONG,
     TRADES,
 )
 from sparring.recipes.claims import Claim, Trend
@@ -48,7 +49,7 @@ CIFAR_10 = Recipe(
         Trend("r_div", "lower R-DIV goes with higher robustness (ASCL, section 2, O1)", ATTACKS),
     ),
     protocols=("own",),
-    robustness=(PGD, STRONG),
+    robustness=(PGD, MPGD, AUTOATTACK),
     latent=LATENT,
     cost=COST,
 )
@@ -67,7 +68,11 @@ CIFAR_100 = replace(
             for name, run in METHODS.items()
         ),
     ),
-    robustness=tuple(Under(replace(under.config, **SMALLER)) for under in (PGD, STRONG)),
+    robustness=(
+        Under(replace(PGD.config, **SMALLER)),
+        Under(replace(MPGD.config, **SMALLER, targets=9)),
+        Under(replace(AUTOATTACK.config, eps=0.01)),
+    ),
     latent=replace(LATENT, **SMALLER),
     data="cifar100",
 )

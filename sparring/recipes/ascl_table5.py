@@ -30,11 +30,11 @@ RECIPE = Recipe(
     ),
     columns=COLUMNS,
     claims=tuple(
-        Claim(f"{name}, {better}", f"{name}, {worse}", f"{name[5:]}: {words} (ASCL, Table 5)", ATTACKS)
+        Claim(f"{name}, {better}", f"{name}, {worse}", f"{name[5:]}: {words} (ASCL, Table 5)", measures)
         for name in ("ASCL-Global", "ASCL-Leaked")
-        for better, worse, words in (
-            ("p1", "none", "a linear projection is a little more robust than none"),
-            ("none", "p2", "a projection of two layers is less robust than none"),
+        for better, worse, words, measures in (
+            ("p1", "none", "a linear projection is a little better than none", ("own", *ATTACKS)),
+            ("none", "p2", "a projection of two layers is less robust than none", ATTACKS),
         )
     ),
     protocols=("own",),

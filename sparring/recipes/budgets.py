@@ -28,7 +28,9 @@ class Budget:
     strongest: int | None = None
     """At most so many under AutoAttack and multi-targeted PGD."""
     epochs_of_classifiers: int | None = None
-    """At most so many epochs of a classifier on frozen features."""
+    """At most so many epochs of a logistic regression."""
+    finetune_epochs: int | None = None
+    """Epochs of linear evaluations and finetuning; their labels say so."""
 
     def scaled(self, run: RunConfig) -> RunConfig:
         """The row's run at this size: complete first, so that optimiser and schedule are those of the paper's encoder."""
@@ -69,6 +71,7 @@ class Budget:
                 evaluation,
                 knn_k=min(evaluation.knn_k, (self.train_images or 800) // 4),
                 logistic_epochs=_least(evaluation.logistic_epochs, self.epochs_of_classifiers),
+                finetune_epochs=self.finetune_epochs,
             ),
         )
 
@@ -128,6 +131,7 @@ SHORT = Budget(
     attacked=1000,
     strongest=250,
     epochs_of_classifiers=100,
+    finetune_epochs=20,
 )
 SMOKE = Budget(
     "smoke",
@@ -141,6 +145,7 @@ SMOKE = Budget(
     attacked=32,
     strongest=16,
     epochs_of_classifiers=2,
+    finetune_epochs=1,
 )
 FULL = Budget("full", "full: the paper's encoder, images and epochs")
 BUDGETS = {budget.name: budget for budget in (FULL, SHORT, SMOKE)}

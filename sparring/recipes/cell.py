@@ -83,7 +83,7 @@ def run_cell(recipe: Recipe, row: Row, seed: int, budget: Budget, place: Place, 
     home, what = folder_of(row, seed, budget, place), f"{recipe.name}, {row.name}, seed {seed}"
     start = time.perf_counter()
     run = train_cell(row, seed, budget, place, tell=lambda line: tell(f"{what}: {line}"))
-    results, more = measured(recipe, run, home / "measured", budget, tell=lambda line: tell(f"{what}: {line}"))
+    results, more = measured(recipe, row, run, home / "measured", budget, tell=lambda line: tell(f"{what}: {line}"))
     environment = json.loads((run / "environment.json").read_text())
     del environment["command"]
     complete = asdict(load_config(run))
@@ -128,7 +128,7 @@ def train_cell(row: Row, seed: int, budget: Budget, place: Place, tell: Tell = p
 
 
 def measured(
-    recipe: Recipe, run: Path, home: Path, budget: Budget, tell: Tell = print
+    recipe: Recipe, row: Row, run: Path, home: Path, budget: Budget, tell: Tell = print
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """All figures of a trained cell: accuracies and values by their keys, and what stands beside them."""
     results: dict[str, Any] = {}
@@ -136,10 +136,10 @@ def measured(
     if recipe.protocols:
         results |= once(home / f"clean-{'-'.join(recipe.protocols)}-{recipe.version}.json", _clean(recipe, run), tell)
     for under in recipe.robustness:
-        scaled = budget.robustness(under.config)
+        scaled = replace(budget.robustness(under.config), classifier=row.classifier)
         entry = once(home / f"robustness-{digest_of(scaled)}.json", _robust(run, scaled), tell)
         attacks = {f"{name}{under.suffix}": figure for name, figure in entry["attacks"].items()}
-        results = {"clean": entry["clean"]} | results | attacks
+        results = {"clean": entry["clean"] | {"words": entry["subject"]["words"]}} | results | attacks
         if entry.get("corruptions"):
             more["corruptions"] = entry["corruptions"]
     results |= counts(run)

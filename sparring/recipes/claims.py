@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from statistics import fmean
 from typing import Any
 
-from sparring.analysis import correlation
-from sparring.evaluation import paired_difference
+from sparring.analysis import correlation, gap, trade_off
+from sparring.evaluation.intervals import mean_interval
 
 Runs = Iterable[Mapping[str, Any]]
 """Result files: each has `row`, `seed` and `results`."""
+FEWEST = 3
+"""Rows that a trend needs."""
 
 
 @dataclass(frozen=True)
@@ -38,17 +40,13 @@ class Claim:
             return f"{measure}: not measured: {self.words}"
         accuracy = any("accuracy" in result["results"].get(measure, {}) for result in results)
         scale, unit, digits = (100, " points", 2) if accuracy else (1, "", 3)
-        difference, low, high = (scale * value for value in paired_difference(higher, lower))
-        if math.isnan(low):
-            return f"{measure}: undecided ({difference:+.{digits}f}{unit}, one seed): {self.words}"
-        verdict = "holds" if low > 0 else "fails" if high < 0 else "undecided"
-        interval = f"{difference:+.{digits}f}{unit} [{low:+.{digits}f}, {high:+.{digits}f}], {len(seeds)} seeds"
-        return f"{measure}: {verdict} ({interval}): {self.words}"
+        differences = {seed: scale * (higher[seed] - lower[seed]) for seed in seeds}
+        return f"{measure}: {verdict(differences, unit=unit, digits=digits)}: {self.words}"
 
 
 @dataclass(frozen=True)
 class Trend:
-    """Over the rows of a table, `x` goes with the measure: against it (falling) or along with it (rising)."""
+    """Over the rows of a table, `x` goes with the measure: against it, or along with it (`rising`)."""
 
     x: str
     words: str
@@ -56,25 +54,97 @@ class Trend:
     rising: bool = False
 
     def judge(self, results: Runs, measure: str) -> str:
-        """One sentence: the verdict, and Spearman's rho over the rows' means with its 95 % interval.
+        """One sentence: the verdict, and Spearman's rho over the rows, its mean over seeds with its 95 % t interval.
 
-        It holds if the whole interval has the claimed sign, fails if it has the other, and is undecided otherwise.
+        It holds if the whole interval has the claimed sign, fails if it has the other, and is undecided otherwise. The
+        interval is that of training seeds: the rows are the table's, not a sample of all methods there might be.
         """
         results = list(results)
         rows = list(dict.fromkeys(result["row"] for result in results))
-        x, y = (
-            {row: fmean(values.values()) for row in rows if (values := of_row(results, row, name))}
-            for name in (self.x, measure)
-        )
-        shared = [row for row in rows if row in x and row in y and math.isfinite(x[row])]
-        if len(shared) < 3 or len({x[row] for row in shared}) < 2 or len({y[row] for row in shared}) < 2:
-            return f"{self.x} against {measure}: undecided (fewer than three rows that differ): {self.words}"
-        found = correlation([x[row] for row in shared], [y[row] for row in shared])
-        low, high = found.spearman_interval
-        along, against = (low > 0, high < 0) if self.rising else (high < 0, low > 0)
-        verdict = "holds" if along else "fails" if against else "undecided"
-        words = f"Spearman's rho {found.spearman:+.2f} [{low:+.2f}, {high:+.2f}] over {found.n} rows"
-        return f"{self.x} against {measure}: {verdict} ({words}): {self.words}"
+        x, y = ({row: of_row(results, row, name) for row in rows} for name in (self.x, measure))
+        rho = {}
+        for seed in sorted({result["seed"] for result in results}):
+            shared = [row for row in rows if seed in x[row] and seed in y[row] and math.isfinite(x[row][seed])]
+            points = [[values[row][seed] for row in shared] for values in (x, y)]
+            if len(shared) >= FEWEST and all(len(set(values)) > 1 for values in points):
+                rho[seed] = correlation(*points).spearman
+        if not rho:
+            return f"{self.x} against {measure}: undecided (no seed with {FEWEST} rows that differ): {self.words}"
+        said = verdict(rho, falling=not self.rising, before="Spearman's rho ", unit=f" over {len(rows)} rows")
+        return f"{self.x} against {measure}: {said}: {self.words}"
+
+
+@dataclass(frozen=True)
+class Change:
+    """In one row a measure moves from the value `before` to the value `after`, up or (`falling`) down."""
+
+    row: str
+    before: str
+    after: str
+    words: str
+    falling: bool = False
+
+    @property
+    def measures(self) -> tuple[str, ...]:
+        """The key at which it ends."""
+        return (self.after,)
+
+    def judge(self, results: Runs, measure: str) -> str:
+        """One sentence: the verdict, and the mean change over seeds with its 95 % t interval."""
+        results = list(results)
+        before, after = of_row(results, self.row, self.before), of_row(results, self.row, measure)
+        if not before.keys() & after.keys():
+            return f"{self.before} to {measure}: not measured: {self.words}"
+        changes = {seed: after[seed] - before[seed] for seed in before.keys() & after.keys()}
+        return f"{self.before} to {measure}: {verdict(changes, falling=self.falling)}: {self.words}"
+
+
+@dataclass(frozen=True)
+class Above:
+    """At the same clean accuracy the rows `ours` are more robust than the rows `other`, one row a training radius."""
+
+    ours: tuple[str, ...]
+    other: tuple[str, ...]
+    words: str
+    measures: tuple[str, ...]
+    clean: str = "own"
+
+    def judge(self, results: Runs, measure: str) -> str:
+        """One sentence: the verdict, and how far the one trade-off front lies above the other, over seeds."""
+        results = list(results)
+        seeds, above = sorted({result["seed"] for result in results}), {}
+        for seed in seeds:
+            points = [
+                [
+                    [of_row(results, row, name)[seed] for row in rows if seed in of_row(results, row, name)]
+                    for name in (self.clean, measure)
+                ]
+                for rows in (self.ours, self.other)
+            ]
+            fronts = [trade_off(*front) for front in points if front[0] and len(front[0]) == len(front[1])]
+            with suppress(ValueError):  # the two fronts share no clean accuracy
+                if len(fronts) == len(points):
+                    above[seed] = 100 * gap(*fronts).mean
+        if not above:
+            return f"{measure}: undecided (no clean accuracy that both reach): {self.words}"
+        return f"{measure}: {verdict(above, unit=' points')}: {self.words}"
+
+
+def verdict(
+    values: Mapping[int, float], *, falling: bool = False, before: str = "", unit: str = "", digits: int = 2
+) -> str:
+    """holds, fails or undecided, with the mean of one value a seed and its 95 % t interval in brackets.
+
+    It holds if the whole interval lies above zero (`falling`: below), fails if it lies on the other side; one seed decides
+    nothing.
+    """
+    mean, low, high = mean_interval(list(values.values()))
+    said = f"{before}{mean:+.{digits}f}{unit}"
+    if math.isnan(low):
+        return f"undecided ({said}, one seed)"
+    right, wrong = (high < 0, low > 0) if falling else (low > 0, high < 0)
+    word = "holds" if right else "fails" if wrong else "undecided"
+    return f"{word} ({said} [{low:+.{digits}f}, {high:+.{digits}f}], {len(values)} seeds)"
 
 
 def of_row(results: Runs, row: str, measure: str) -> dict[int, float]:

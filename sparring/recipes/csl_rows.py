@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from sparring.config import DataConfig, EncoderConfig, MethodConfig, OptimizerConfig, RunConfig, TrainingConfig
-from sparring.measuring import RobustnessConfig
+from sparring.measuring import Fitted, RobustnessConfig
 from sparring.recipes.paper import Numbers, figure
 from sparring.recipes.recipe import Column, Under, derived
 
@@ -45,8 +45,16 @@ ROCL = RunConfig(
 ACL = derived(ROCL, {"method.name": "acl", "evaluation.domain": "adv"})
 STATIC, DYNAMIC = REMOVALS["frequency"], REMOVALS["precision(N=100)"]
 
-OWN, PROBED = "own", "linear"
-"""The classifier of a supervised run, and the one that is fitted on a contrastive encoder."""
+
+def classifier_of(name: str) -> Fitted:
+    """What stands on the encoder of a row: the run's own classifier, SupContrast's linear evaluation, or RoCL's."""
+    if name == "SupCE":
+        return "own"
+    if "RoCL" in name or "ACL" in name:
+        return "rocl-linear"
+    return "linear-003-supcon" if name == "SupCon" else "linear-003"
+
+
 COST = "ResNet-50, 1,000 epochs at batch 1,024: about 40 GPU hours a row (estimated, not run)"
 
 

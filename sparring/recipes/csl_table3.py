@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from sparring.recipes.claims import Claim
-from sparring.recipes.csl_rows import COST, SIMCLR, SUPCE, SUPCON, attacked, printed
+from sparring.recipes.csl_rows import COST, SIMCLR, SUPCE, SUPCON, attacked, classifier_of, printed
 from sparring.recipes.recipe import Column, Recipe, Row, derived
 
 ROWS = {"SupCE": SUPCE, "SupCon": SUPCON, "SimCLR": SIMCLR}
@@ -29,7 +29,7 @@ CIFAR_10 = Recipe(
     name="csl.table3",
     title="Supervised and self-supervised encoders under attack, CIFAR-10",
     source="003, Table 3 (CIFAR-10, 5 runs)",
-    rows=tuple(Row(name, run, printed("003_T3", name, COLUMNS)) for name, run in ROWS.items()),
+    rows=tuple(Row(name, run, printed("003_T3", name, COLUMNS), classifier_of(name)) for name, run in ROWS.items()),
     columns=COLUMNS,
     claims=(
         Claim("SupCon", "SimCLR", WORDS, ATTACKS),
@@ -45,7 +45,12 @@ CIFAR_100 = replace(
     title="Supervised and self-supervised encoders under attack, CIFAR-100",
     source="003, Table 3 (CIFAR-100, 5 runs)",
     rows=tuple(
-        Row(name, derived(run, {"data.name": "cifar100"}), printed("003_T3", name, COLUMNS, "cifar100"))
+        Row(
+            name,
+            derived(run, {"data.name": "cifar100"}),
+            printed("003_T3", name, COLUMNS, "cifar100"),
+            classifier_of(name),
+        )
         for name, run in ROWS.items()
     ),
     claims=(

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from sparring.recipes.claims import Claim
-from sparring.recipes.csl_rows import COST, REMOVALS, SIMCLR, SUPCON, attacked, autoattack, printed
+from sparring.recipes.csl_rows import COST, REMOVALS, SIMCLR, SUPCON, attacked, autoattack, classifier_of, printed
 from sparring.recipes.recipe import Column, Recipe, Row, derived
 
 COLUMNS = (
@@ -39,7 +39,7 @@ TABLE_4 = Recipe(
     name="csl.table4",
     title="Removal of false negatives, CIFAR-10",
     source="003, Table 4 (CIFAR-10, 5 runs)",
-    rows=tuple(Row(name, run, printed("003_T4", name, COLUMNS)) for name, run in ROWS.items()),
+    rows=tuple(Row(name, run, printed("003_T4", name, COLUMNS), classifier_of(name)) for name, run in ROWS.items()),
     columns=COLUMNS,
     claims=CLAIMS,
     robustness=(attacked("csl-cifar-fgsm-8", "csl-cifar-fgsm-16"), autoattack(1), autoattack(2)),
@@ -59,7 +59,7 @@ TABLE_8 = replace(
     name="csl.table8",
     title="Removal of false negatives under PGD, CIFAR-10",
     source="003, Table 8 (CIFAR-10, 5 runs)",
-    rows=tuple(Row(name, ROWS[name], printed("003_T8", name, PGD_COLUMNS)) for name in KEPT),
+    rows=tuple(Row(name, ROWS[name], printed("003_T8", name, PGD_COLUMNS), classifier_of(name)) for name in KEPT),
     columns=PGD_COLUMNS,
     claims=tuple(
         Claim(

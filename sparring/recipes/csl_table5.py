@@ -9,7 +9,18 @@ Run:   sparring reproduce csl.table5
 from __future__ import annotations
 
 from sparring.recipes.claims import Claim
-from sparring.recipes.csl_rows import ACL, DYNAMIC, ROCL, SIMCLR, STATIC, SUPCON, attacked, autoattack, printed
+from sparring.recipes.csl_rows import (
+    ACL,
+    DYNAMIC,
+    ROCL,
+    SIMCLR,
+    STATIC,
+    SUPCON,
+    attacked,
+    autoattack,
+    classifier_of,
+    printed,
+)
 from sparring.recipes.recipe import Column, Recipe, Row, derived
 
 COLUMNS = (
@@ -38,7 +49,7 @@ RECIPE = Recipe(
     name="csl.table5",
     title="Robust contrastive pretraining without false negatives, CIFAR-10",
     source="003, Table 5 (CIFAR-10, 5 runs)",
-    rows=tuple(Row(name, run, printed("003_T5", name, COLUMNS)) for name, run in ROWS.items()),
+    rows=tuple(Row(name, run, printed("003_T5", name, COLUMNS), classifier_of(name)) for name, run in ROWS.items()),
     columns=COLUMNS,
     claims=tuple(
         Claim(f"A-{base}-{way}", base, f"A-{base}-{way} is better than {base} (003, Table 5)", ("clean", *ATTACKS))

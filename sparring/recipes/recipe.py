@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from sparring.config import RunConfig
-from sparring.measuring import LatentConfig, RobustnessConfig
-from sparring.recipes.claims import Claim, Trend
+from sparring.measuring import Fitted, LatentConfig, RobustnessConfig
+from sparring.recipes.claims import Above, Change, Claim, Trend
 from sparring.recipes.paper import Numbers
 
 
@@ -19,6 +19,8 @@ class Row:
     name: str
     run: RunConfig
     paper: Numbers = field(default_factory=dict)
+    classifier: Fitted | None = None
+    """What is attacked (`sparring list protocols`); None is the run's own classifier, or logistic regression."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class Recipe:
     """Paper, table and what it says."""
     rows: tuple[Row, ...]
     columns: tuple[Column, ...]
-    claims: tuple[Claim | Trend, ...] = ()
+    claims: tuple[Claim | Trend | Change | Above, ...] = ()
     protocols: tuple[str, ...] = ()
     """Clean evaluations that every row gets, by the names of `sparring evaluate --protocol`."""
     version: Literal["default", "paper"] = "default"

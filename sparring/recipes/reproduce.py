@@ -91,7 +91,7 @@ def table(recipe: Recipe, budget: Budget, results: Sequence[dict[str, Any]]) -> 
     for name in (key(column, budget) for column in columns):
         entries = [result["results"][name] for result in results if name in result["results"]]
         words[name] = " or ".join(dict.fromkeys(entry.get("words") or entry.get("protocol", "") for entry in entries))
-    return [*lines, "", *[f"- {name}: {line}" for name, line in words.items()]]
+    return [*lines, "", *[f"- {name}: {line}" for name, line in words.items() if line]]
 
 
 def key(column: Column, budget: Budget) -> str:

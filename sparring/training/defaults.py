@@ -17,7 +17,8 @@ STATISTICS = {
     ("supcon", "cifar10"): CIFAR10,
     ("supcon", "cifar100"): CIFAR100,
 }
-"""By method (clae: its base) and data set; 0.5 elsewhere, and always in SimCLR."""
+"""By method (clae: its base) and data set; 0.5 elsewhere, always in SimCLR, and in the methods with a classifier: ASCL says only
+that images are in [0, 1] (its code normalises by CIFAR-10's statistics inside the model; radii are in pixels either way)."""
 
 
 def normalisation(config: RunConfig) -> tuple[list[float], list[float]]:

@@ -13,7 +13,7 @@ from sparring.measuring import LatentConfig, RobustnessConfig
 from sparring.recipes import cell, paper
 from sparring.recipes.budgets import BUDGETS
 from sparring.recipes.cell import Place
-from sparring.recipes.claims import Claim, Trend
+from sparring.recipes.claims import Above, Change, Claim, Trend
 from sparring.recipes.recipe import derived
 from sparring.recipes.reproduce import find, place_of, recipes, reproduce, summary
 
@@ -57,8 +57,11 @@ def test_a_recipe_is_whole(name):
         assert set(claim.measures) <= keys, claim
         if isinstance(claim, Claim):
             assert {claim.higher, claim.lower} <= set(names), claim
-        else:
+        elif isinstance(claim, Trend):
             assert claim.x in keys
+        else:
+            rows = {claim.row} if isinstance(claim, Change) else {*claim.ours, *claim.other}
+            assert rows <= set(names), claim
     configs = [str(row.run) for row in recipe.rows]
     assert len(set(configs)) == len(configs), "two rows of one configuration"
     for row in recipe.rows:
@@ -75,7 +78,8 @@ def test_the_full_budget_is_the_papers():
     small = BUDGETS["full"].scaled(find("ascl.table2-cifar100").row("ADV").run)
     assert (small.attack.eps, small.attack.step_size, small.attack.steps) == (0.01, 0.001, 10)
     for under in find("ascl.table2-cifar100").robustness:
-        assert (under.config.eps, under.config.step_size) == (0.01, 0.001)
+        assert under.config.eps == 0.01
+        assert under.config.step_size == (None if under.config.attack == ["autoattack"] else 0.001)
 
 
 def test_budgets_shrink_attacks_and_say_so():
@@ -165,14 +169,66 @@ def test_claims_of_values_are_in_their_own_unit():
     assert Claim("b", "a", "why").judge(seen, "r_div").startswith("r_div: fails (-0.503 [")
 
 
-def test_a_trend_is_judged_over_the_means_of_rows():
-    points = {f"row {k}": [{"r_div": {"value": 1 - k / 10 + s / 100}, "pgd": accuracy(k / 10)} for s in (0, 1)]
-              for k in range(9)}  # fmt: skip
+def test_no_claim_is_denied_by_the_figures_it_is_taken_from():
+    for recipe in recipes().values():
+        names = {column.key: column.paper for column in recipe.columns}
+        for claim in recipe.claims:
+            if not isinstance(claim, Claim):
+                continue
+            higher, lower = recipe.row(claim.higher).paper, recipe.row(claim.lower).paper
+            for metric in (names[key] for key in claim.measures):
+                if metric in higher and metric in lower:
+                    assert higher[metric] > lower[metric], (recipe.name, claim, metric)
+
+
+def trending(rows, seeds, sign):
+    return {
+        f"row {k}": [{"r_div": {"value": sign * k / 10 + s / 100}, "pgd": accuracy(k / 10)} for s in range(seeds)]
+        for k in range(rows)
+    }
+
+
+def test_a_trend_is_judged_over_the_rows_seed_by_seed():
     falling = Trend("r_div", "lower is better", ("pgd",))
-    assert "holds (Spearman's rho -1.00" in falling.judge(results(**points), "pgd")
-    assert "fails" in replace(falling, rising=True).judge(results(**points), "pgd")
-    few = dict(list(points.items())[:2])
-    assert "undecided (fewer than three rows" in falling.judge(results(**few), "pgd")
+    assert "holds (Spearman's rho -1.00 over 4 rows [-1.00, -1.00], 3 seeds)" in falling.judge(
+        results(**trending(4, 3, -1)), "pgd"
+    )
+    assert "fails" in falling.judge(results(**trending(4, 3, 1)), "pgd")
+    assert "holds" in replace(falling, rising=True).judge(results(**trending(4, 3, 1)), "pgd")
+    assert "undecided (Spearman's rho -1.00 over 4 rows, one seed)" in falling.judge(
+        results(**trending(4, 1, -1)), "pgd"
+    )
+    assert "undecided (no seed with 3 rows" in falling.judge(results(**trending(2, 3, -1)), "pgd")
+    mixed = trending(4, 3, -1)
+    for k, row in enumerate(mixed.values()):
+        row[2]["r_div"]["value"] = k / 10  # one seed of three contradicts the others
+    assert "undecided (Spearman's rho -0.33" in falling.judge(results(**mixed), "pgd")
+
+
+def test_a_change_is_judged_within_one_row():
+    seen = results(a=[{"first": {"value": 10.0 + s}, "last": {"value": 4.0 + s}} for s in (0, 1, 2)])
+    assert ": holds (-6.00 [" in Change("a", "first", "last", "falls", falling=True).judge(seen, "last")
+    assert ": fails (-6.00 [" in Change("a", "first", "last", "rises").judge(seen, "last")
+    assert ": undecided (-6.00, one seed)" in Change("a", "first", "last", "rises").judge(seen[:1], "last")
+    assert "not measured" in Change("b", "first", "last", "rises").judge(seen, "last")
+
+
+def test_a_front_lies_above_another_at_the_same_clean_accuracy():
+    def point(clean, robust):
+        return {"own": accuracy(clean), "pgd": accuracy(robust)}
+
+    seen = results(
+        a2=[point(0.8, 0.3), point(0.8, 0.31)],
+        a4=[point(0.6, 0.5), point(0.6, 0.51)],
+        b2=[point(0.8, 0.2), point(0.8, 0.21)],
+        b4=[point(0.6, 0.4), point(0.6, 0.41)],
+        far=[point(0.1, 0.1)] * 2,
+    )
+    above = Above(("a2", "a4"), ("b2", "b4"), "why", ("pgd",))
+    assert above.judge(seen, "pgd").startswith("pgd: holds (+10.00 points [")
+    assert replace(above, ours=above.other, other=above.ours).judge(seen, "pgd").startswith("pgd: fails (-10.00")
+    assert "one seed" in above.judge([result for result in seen if result["seed"] == 0], "pgd")
+    assert "no clean accuracy that both reach" in replace(above, other=("far",)).judge(seen, "pgd")
 
 
 @pytest.mark.parametrize(
