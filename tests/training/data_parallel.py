@@ -10,17 +10,33 @@ from torch.nn import functional as F
 
 from sparring import norms
 from sparring.attacks import FGSM, PGD, Linf
+from sparring.encoders import Prototypes
 from sparring.losses import info_nce
-from sparring.methods import ADR, ASCL, CLAE, UEL, AdversarialTraining, OrgSCL, Plain, SimCLR, SupCon, Trades
-from sparring.pairs import same_label
+from sparring.methods import (
+    ACL,
+    ADR,
+    ASCL,
+    CLAE,
+    UEL,
+    AdversarialTraining,
+    OrgSCL,
+    Plain,
+    RoCL,
+    SimCLR,
+    SupCon,
+    SwAV,
+    Trades,
+)
+from sparring.pairs import Frequency, Precision, PseudoLabels, Recall, same_label
 from sparring.training import Gathered
 from sparring.training.gather import gather_rows
-from sparring.types import Batch, Outputs
+from sparring.types import Batch, Outputs, Scored
 
 PROCESSES = 2
 IMAGES = 6
 FGSM_ATTACK = FGSM(Linf(0.03, space="normalized", clip=False))
 SUPERVISED_ATTACK = PGD(Linf(0.03), steps=2, step_size=0.02, random_start=False)
+REMOVED = Precision(every=2, replacement="resample")
 
 
 class Elsewhere:
@@ -60,6 +76,14 @@ METHODS = {
     "clae over uel": CLAE(base=UEL(), attack=FGSM_ATTACK),
     "clae over simclr": CLAE(base=SimCLR(), attack=FGSM_ATTACK),
     "clae over simclr, PGD": CLAE(base=SimCLR(), attack=PGD(Linf(0.03), steps=3, step_size=0.01, random_start=False)),
+    "simclr without nearest, resampled": SimCLR(pairs=Frequency(2, replacement="resample")),
+    "plain without nearest views": Plain(pairs=Precision(2, unit="view", replacement="rescale")),
+    "supcon of clusters": SupCon(pairs=PseudoLabels("resample")),
+    "clae over simclr without nearest, PGD": CLAE(
+        base=SimCLR(pairs=Recall(every=2, parts=6, replacement="resample")),
+        attack=PGD(Linf(0.03), steps=3, step_size=0.01, random_start=False),
+    ),
+    "clae over uel without nearest": CLAE(base=UEL(pairs=Frequency(2, replacement="resample")), attack=FGSM_ATTACK),
     "cross-entropy and supervised contrast": supervised,
     "adversarial_training": AdversarialTraining(SUPERVISED_ATTACK),
     "trades": Trades(Elsewhere()),
@@ -67,6 +91,16 @@ METHODS = {
     "ascl": ASCL(SUPERVISED_ATTACK),
     "ascl, evaluation mode": ASCL(SUPERVISED_ATTACK, attack_mode="eval", temperature=0.2),
     "org_scl": OrgSCL(),
+    "rocl": RoCL(SUPERVISED_ATTACK),
+    "rocl, positives inside, keys not detached": RoCL(SUPERVISED_ATTACK, positives="inside", detach_keys=False),
+    "rocl without false negatives": RoCL(SUPERVISED_ATTACK, pairs=REMOVED),
+    "acl": ACL(SUPERVISED_ATTACK),
+    "acl a2a": ACL(SUPERVISED_ATTACK, mode="a2a"),
+    "acl a2s": ACL(SUPERVISED_ATTACK, mode="a2s"),
+    "acl s2s": ACL(SUPERVISED_ATTACK, mode="s2s"),
+    "acl without false negatives": ACL(SUPERVISED_ATTACK, pairs=REMOVED),
+    "swav": SwAV(),
+    "swav with a queue and crops": SwAV(queue_from=0, crops=2),
 }
 
 
@@ -92,7 +126,7 @@ class Network(nn.Module):
 
     std = (0.2, 0.25, 0.3)
 
-    def __init__(self, classes=None):
+    def __init__(self, classes=None, prototypes=None):
         super().__init__()
         torch.manual_seed(3)
         layers = [nn.Conv2d(3, 5, 3, padding=1), SynchronisedBatchNorm2d(5), nn.ReLU()]
@@ -100,6 +134,7 @@ class Network(nn.Module):
         self.trunk = norms.convert(nn.Sequential(*layers, nn.AdaptiveAvgPool2d(2), nn.Flatten()))
         self.head = nn.Linear(24, 8)
         self.classifier = None if classes is None else nn.Linear(24, classes)
+        self.prototypes = None if prototypes is None else Prototypes(prototypes, 8, queue=10)
 
     def represent(self, x, domain="clean"):
         with norms.use_domain(self.trunk, domain):
@@ -112,6 +147,10 @@ class Network(nn.Module):
         h = self.represent(x, domain)
         return Outputs(h, F.normalize(self.head(h), dim=-1), self.classifier(h))
 
+    def scored(self, x, domain="clean"):
+        z = self(x.flatten(0, -4), domain).unflatten(0, x.shape[:-3])
+        return Scored(z, self.prototypes(z))
+
 
 class Step(nn.Module):
     """What DistributedDataParallel wraps in training: its forward is the whole step."""
@@ -122,7 +161,10 @@ class Step(nn.Module):
 
     def forward(self, views, labels):
         first = dist.get_rank() * len(labels) if dist.is_initialized() else 0
-        batch = Batch(views, labels=gather_rows(labels, dim=0), first=first)
+        crops = views[..., 1:6, 2:7] if getattr(self.method, "crops", 0) else None
+        labels = gather_rows(labels, dim=0)
+        batch = Batch(views, labels=labels, first=first, crops=crops, pseudo_labels=labels % 2, epoch=4)
+        batch.shared_generator = torch.Generator().manual_seed(9)
         world = dist.get_world_size() if dist.is_initialized() else 1
         terms = self.method(Gathered(self.network), batch)
         return torch.stack(list(terms.values())).sum() * world
@@ -131,9 +173,11 @@ class Step(nn.Module):
 def step(method, rank, world, images=IMAGES):
     """Loss, gradients and running statistics of one step on this process's part of the batch's first `images`."""
     classes = 3 if method is supervised or getattr(method, "classifies", False) else None
-    network = Network(classes).double().train()
+    network = Network(classes, 7 if isinstance(method, SwAV) else None).double().train()
+    if network.prototypes is not None:  # a queue that is not yet full
+        network.prototypes.queue[:, :4] = F.normalize(torch.randn(2, 4, 8, dtype=torch.float64), dim=-1)
     # Two clean domains would leave parameters of the other one without a gradient, which DDP must be told.
-    both = method is supervised or isinstance(method, CLAE)
+    both = method is supervised or getattr(method, "dual", False)
     module = Step(network, method)
     if world > 1:
         module = nn.parallel.DistributedDataParallel(module, find_unused_parameters=not both)
