@@ -1,7 +1,7 @@
 """The words that every room shares: axis letters, array shapes, and what is known of a batch.
 
 Axis letters: V views, B images, N rows (anchors; N = V B when views are stacked), M keys, C channels, H height, W width,
-D features, K classes. Views are stacked view-major ([view a; view b]), never interleaved.
+D features, K classes, X further views and their side S. Views are stacked view-major ([view a; view b]), never interleaved.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ class Batch:
     """Source of an attack's random start, on the device of the views."""
     first: int = 0
     """Under data parallelism, where this process's images begin among all processes'."""
-    crops: Views | None = None
+    crops: Float[Tensor, "X B C S S"] | None = None
     """Further views of the same images, of another size."""
     index: Int[Tensor, " G"] | None = None
     """Where in the training set the images stand; of all processes, as `labels`."""

@@ -183,8 +183,13 @@ def pipeline_names() -> dict[str, str]:
     return {name: pipeline(name, 1).line for name in names}
 
 
+def half(side: int) -> int:
+    """The side of a further, smaller crop in pixels: half of a view's, rounded up."""
+    return (side + 1) // 2
+
+
 def small_crops(pipeline: Pipeline, count: int) -> Pipeline:
-    """`count` further views of half the side (rounded up): the same augmentations, but crops whose area ends where that of
+    """`count` further views of half the side: the same augmentations, but crops whose area ends where that of
     the large ones begins (SwAV: 0.05-0.14 below 0.14-1).
 
     Raises ValueError for a pipeline that crops no random box.
@@ -192,7 +197,7 @@ def small_crops(pipeline: Pipeline, count: int) -> Pipeline:
     operations = tuple(
         replace(
             operation,
-            size=(operation.size + 1) // 2,
+            size=half(operation.size),
             scale=(min(SMALLEST_AREA, operation.scale[0]), operation.scale[0]),
         )
         if isinstance(operation, RandomResizedCrop)

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from sparring.config import RunConfig
-from sparring.data import ImageSet, pipeline_names
+from sparring.data import ImageSet, pipeline, pipeline_names, small_crops
 from sparring.encoders import check_name
 from sparring.encoders.head import HEADS
 from sparring.training.build import build_method, choose, classifies, clusters, embeds, has_two_norms
@@ -56,6 +56,8 @@ def _prototypes(config: RunConfig) -> None:
     at_least("method.prototypes", method.prototypes, 2)
     above("method.sinkhorn_eps", method.sinkhorn_eps, 0)
     at_least("method.sinkhorn_steps", method.sinkhorn_steps, 1)
+    if method.crops:
+        small_crops(pipeline(str(config.data.views), 2), method.crops)
 
 
 def _attack(config: RunConfig) -> None:

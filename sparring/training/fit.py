@@ -17,7 +17,9 @@ from torch import nn
 
 from sparring.config import RunConfig
 from sparring.data import Batches, ImageSet, pipeline, small_crops
+from sparring.data.views import half
 from sparring.encoders import ContrastiveEncoder, build_encoder, load_weights
+from sparring.encoders.bridge import feature_width
 from sparring.training import checkpoints
 from sparring.training.build import build_method, classifies, clusters, has_two_norms, needs_views
 from sparring.training.check import device_of
@@ -49,6 +51,8 @@ def new_encoder(config: RunConfig, channels: int, classes: int, *, weights: Path
             prototypes=config.method.prototypes if clusters(config) else None,
             queue=config.method.queue or 0,
         )
+    if config.method.crops:  # which a backbone for one size of image cannot encode
+        feature_width(encoder.backbone, str(config.encoder.name), channels, half(config.data.image_size))
     if weights is not None:
         load_weights(encoder, weights)
     return encoder

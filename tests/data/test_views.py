@@ -23,6 +23,10 @@ def crop(image, box):
     return F.resized_crop(image, *box.tolist(), size=[16, 16], antialias=True)
 
 
+def bicubic_crop(image, box):
+    return F.resized_crop(image, *box.tolist(), size=[16, 16], interpolation=F.InterpolationMode.BICUBIC).clamp(0, 1)
+
+
 def jitter(image, chosen, factors, order):
     for k in order.tolist() if chosen else []:
         image = ADJUST[k](image, float(factors[k]))
@@ -46,7 +50,10 @@ def padded_crop(image, corner):
     [
         ("simclr", (crop, flip, jitter, to_gray)),
         ("supcon", (crop, flip, jitter, to_gray)),
+        ("swav", (crop, flip, jitter, to_gray)),
         ("uel", (crop, jitter, to_gray, flip)),
+        ("rocl", (jitter, to_gray, flip, crop)),
+        ("acl", (bicubic_crop, flip, jitter, to_gray)),
     ],
 )
 def test_the_published_pipelines_equal_torchvision_step_by_step(images, name, order):
@@ -87,6 +94,8 @@ def test_the_published_strengths():
     assert (crop.scale, crop.size) == ((0.08, 1.0), 32)
     assert (jitter.brightness, jitter.contrast, jitter.saturation, jitter.hue, jitter.p) == (0.8, 0.8, 0.8, 0.2, 0.8)
     assert gray.p == 0.2
+    swav = pipeline("swav", 32).operations
+    assert swav[0].scale == (0.14, 1.0) and swav[1:] == pipeline("simclr", 32).operations[1:]
     crop, _, jitter, gray = pipeline("supcon", 32).operations
     assert crop.scale == (0.2, 1.0)
     assert (jitter.brightness, jitter.contrast, jitter.saturation, jitter.hue, jitter.p) == (0.4, 0.4, 0.4, 0.1, 0.8)
@@ -95,6 +104,13 @@ def test_the_published_strengths():
     assert crop.scale == (0.2, 1.0)
     assert (jitter.brightness, jitter.contrast, jitter.saturation, jitter.hue, jitter.p) == (0.4, 0.4, 0.4, 0.4, 1.0)
     assert (gray.p, flip.p) == (0.2, 0.5)
+    for name, scale, interpolation in (("rocl", (0.08, 1.0), "bilinear"), ("acl", (0.1, 1.0), "bicubic")):
+        by_kind = {type(operation).__name__: operation for operation in pipeline(name, 32).operations}
+        crop, jitter = by_kind["RandomResizedCrop"], by_kind["ColorJitter"]
+        assert (crop.scale, crop.size, crop.interpolation, crop.antialias) == (scale, 32, interpolation, True)
+        strengths = (jitter.brightness, jitter.contrast, jitter.saturation, jitter.hue, jitter.p)
+        assert strengths == (0.4, 0.4, 0.4, 0.1, 0.8)
+        assert (by_kind["RandomGrayscale"].p, by_kind["RandomHorizontalFlip"].p) == (0.2, 0.5)
 
 
 def test_digits_are_never_mirrored():

@@ -5,7 +5,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from sparring import norms
-from sparring.types import Outputs
+from sparring.encoders import Prototypes
+from sparring.types import Outputs, Scored
 
 
 class SmallEncoder(nn.Module):
@@ -45,6 +46,18 @@ class SmallClassifier(SmallEncoder):
         h = self.represent(x, domain)
         z, logits = self.head(h), self.classifier(h)
         return Outputs(h, F.normalize(exact(z), dim=-1), exact(logits))
+
+
+class SmallClustering(SmallEncoder):
+    """The same with one norm and prototypes behind the head, of views [V B C H W] too."""
+
+    def __init__(self, prototypes: int = 5, queue: int = 0, **settings):
+        super().__init__(**({"dual": False} | settings))
+        self.prototypes = Prototypes(prototypes, self.head.out_features, queue)
+
+    def scored(self, x, domain="clean"):
+        z = self(x.flatten(0, -4), domain).unflatten(0, x.shape[:-3])
+        return Scored(z, self.prototypes(z))
 
 
 def exact(x):
