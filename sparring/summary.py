@@ -13,16 +13,7 @@ def summarise(run: Path) -> None:
 
     folder = read_run(run)
     print()
-    width = max((10, *map(len, folder.results)))
-    for name, entry in folder.results.items():
-        if "accuracy" in entry:
-            low, high = (100 * bound for bound in entry["interval"])
-            measured = (
-                f"{100 * entry['accuracy']:.1f} %, 95 % interval {low:.1f} to {high:.1f}, n = {entry['n_test']:,}"
-            )
-            print(f"{name:{width}} {measured} ({entry['protocol']}, on {entry['layer']}, {entry['domain']} batch norm)")
-        else:
-            print(f"{name:{width}} left out: {entry['left_out']}")
+    _figures(folder.results)
     trained = {entry["epochs_trained"] for entry in folder.results.values() if "epochs_trained" in entry}
     if trained and max(trained) < folder.setting("training.epochs"):
         print(f"unfinished measured after epoch {max(trained)} of {folder.setting('training.epochs')}")
@@ -37,6 +28,36 @@ def summarise(run: Path) -> None:
         print(
             f"longer     sparring train --resume {shlex.quote(str(run))} --epochs {2 * folder.setting('training.epochs')}"
         )
+
+
+def summarise_weights(folder: Path) -> None:
+    """How a published checkpoint was read, whether it looks untrained, and its figures without an attack."""
+    from sparring.reporting.run_folder import read_run
+    from sparring.reporting.trust import MARKS
+
+    read = read_run(folder)
+    seen = read.weights
+    probe = seen["untrained"]
+    print()
+    print(f"{'file':10} {seen['file']}: {seen['words']}")
+    print(f"{'keys':10} {seen['keys']['sentence']}")
+    print(f"{MARKS[probe['colour']][1]:10} {probe['sentence']}")
+    _figures(read.results)
+    print(f"{'report':10} {folder / 'report.html'}")
+
+
+def _figures(results: dict[str, Any]) -> None:
+    """One line a protocol."""
+    width = max((10, *map(len, results)))
+    for name, entry in results.items():
+        if "accuracy" in entry:
+            low, high = (100 * bound for bound in entry["interval"])
+            measured = (
+                f"{100 * entry['accuracy']:.1f} %, 95 % interval {low:.1f} to {high:.1f}, n = {entry['n_test']:,}"
+            )
+            print(f"{name:{width}} {measured} ({entry['protocol']}, on {entry['layer']}, {entry['domain']} batch norm)")
+        else:
+            print(f"{name:{width}} left out: {entry['left_out']}")
 
 
 def summarise_robustness(folder: Path) -> None:
@@ -86,7 +107,7 @@ def summarise_robustness(folder: Path) -> None:
 
 def summarise_latent(folder: Path) -> None:
     """R-DIV with accuracy, how the two go together, what the selector chose, and what was left out."""
-    from sparring.reporting.latent import correlated
+    from sparring.reporting.latent import coefficient
     from sparring.reporting.run_folder import read_run
 
     seen = read_run(folder).latent
@@ -103,10 +124,9 @@ def summarise_latent(folder: Path) -> None:
         rows.append((name, f"R-DIV {ratio} ({distances}); accuracy {_measured(entry['robust'])}"))
     rows.append(("attack", seen["divergence"]["adversarial"]["words"]))
     for name, points in (("strengths", "radii"), ("epochs", "checkpoints")):
-        of = seen[name]
-        rows.append(
-            (points, f"left out: {of['left_out']}" if "left_out" in of else correlated(of["correlation"], points))
-        )
+        of = seen[name].get("correlation", seen[name])
+        words = f"left out: {of['left_out']}" if "left_out" in of else f"{coefficient(of, 'spearman')}, n = {of['n']}"
+        rows.append((points, words if "left_out" in of else f"R-DIV with robust accuracy: {words}"))
     counts = seen["counts"]
     if "left_out" not in counts:
         ends = " to ".join(

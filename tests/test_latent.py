@@ -48,7 +48,9 @@ def place(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def ascl(place):
-    return of_a_run(trained(place, "ascl"), {}, LATENT)
+    with pytest.MonkeyPatch.context() as patched:  # a report has tests of its own
+        patched.setattr(looking, "write_report", lambda run: None)
+        return of_a_run(trained(place, "ascl"), {}, LATENT)
 
 
 @pytest.fixture
@@ -203,29 +205,36 @@ def test_anchors_are_of_different_classes_as_long_as_there_are_any():
     assert of_different_classes(labels, 5) == [0, 2, 4, 1, 3]
 
 
-def test_the_same_command_gives_the_same_files_and_keeps_the_earlier_ones(ascl, without_report):
-    before, arrays = read(ascl)
-    for number in (1, 2):
-        torch.manual_seed(number)
-        state = torch.get_rng_state()
-        of_a_run(ascl, {}, LATENT)
-        assert torch.equal(torch.get_rng_state(), state)
-        after, now = read(ascl)
-        earlier = json.loads((ascl / f"latent-{number}.json").read_text())
-        for written in (before, after, earlier):
-            written.pop("environment", None)  # names the commit, which another hand may move meanwhile
-        assert before == after == earlier and arrays.keys() == now.keys()
-        assert all(np.array_equal(arrays[name], now[name]) for name in arrays)
-        assert (ascl / f"latent-{number}.npz").is_file()
-    assert all(run_folder.is_ours(path) for path in ascl.iterdir())
-    of_a_run(ascl, {}, replace(LATENT, seed=1))
-    assert read(ascl)[0]["divergence"] != before["divergence"]
-    of_a_run(checkpoints(ascl)[0], {}, replace(LATENT, epochs=False))
-    first = read(ascl)[0]
+def test_the_same_command_gives_the_same_files_and_keeps_the_earlier_ones(ascl, tmp_path, without_report):
+    run = shutil.copytree(ascl, tmp_path / "run")
+    before, arrays = read(run)
+    torch.manual_seed(5)
+    state = torch.get_rng_state()
+    of_a_run(run, {}, LATENT)
+    assert torch.equal(torch.get_rng_state(), state)
+    after, now = read(run)
+    earlier = json.loads((run / "latent-1.json").read_text())
+    for written in (before, after, earlier):
+        written.pop("environment")  # names the commit, which another hand may move meanwhile
+    assert before == after == earlier and arrays.keys() == now.keys()
+    assert all(np.array_equal(arrays[name], now[name]) for name in arrays)
+    of_a_run(checkpoints(run)[0], {}, replace(LATENT, epochs=False))
+    first = read(run)[0]
     assert first["divergence"]["adversarial"]["r_div"] == before["epochs"]["r_div"][0]
     assert first["subject"]["checkpoint"] == "epoch-0001"
     assert "latent.epochs is false" in first["epochs"]["left_out"]
-    of_a_run(ascl, {}, LATENT)
+    assert (run / "latent-2.json").is_file() and (run / "latent-2.npz").is_file()
+    assert all(run_folder.is_ours(path) for path in run.iterdir())
+
+
+def test_another_seed_is_another_draw_in_another_order(ascl):
+    _, images, test, config = model_of(ascl)
+    looks = [looking.Look.at(config, replace(LATENT, seed=s), images, test, "own", None) for s in (0, 0, 1)]
+    assert torch.equal(looks[0].index, looks[1].index) and not torch.equal(looks[0].index, looks[2].index)
+    assert not torch.equal(
+        looks[0].index, looks[0].index.sort().values
+    )  # mini-batches of ascending ones hold one class
+    assert looks[0].index.tolist() == read(ascl)[1]["index"].tolist()
 
 
 @pytest.mark.parametrize(

@@ -74,8 +74,8 @@ def overview(run: RunFolder) -> list[str]:
     )
     caption = f"Whiskers: one standard deviation over the anchors. {adv['words']}. {about(run)}."
     left_out = [
-        f"{adv[key]:,} images were alone with their label in their mini-batch and have no {kind}-class divergence."
-        for key, kind in (("without_positive", "intra"), ("without_negative", "inter"))
+        f"{adv[key]:,} of the images had no other of {whose} class in the mini-batch: left out of {kind}."
+        for key, whose, kind in (("without_positive", "their", "intra"), ("without_negative", "another", "inter"))
         if adv[key]
     ]
     return [
@@ -120,7 +120,7 @@ def over_epochs(run: RunFolder) -> list[str]:
 
 
 def _three(
-    of: dict[str, Any], x: Sequence[float], axis: str, names: list[str], title: str, words: str, points: str
+    of: dict[str, Any], x: Sequence[float | int], axis: str, names: list[str], title: str, words: str, points: str
 ) -> list[str]:
     known = [i for i, value in enumerate(of["r_div"]) if value is not None]
     drawn = []
@@ -157,16 +157,19 @@ def correlated(of: dict[str, Any], points: str) -> str:
         return f"No correlation of R-DIV with robust accuracy: {of['left_out']}."
     low, high = of["spearman_interval"]
     side = "lies below 0, as there" if high < 0 else "lies above 0, against it" if low > 0 else "holds 0: undecided"
-    words = [
-        f"{name} {of[key]:.2f} ({100 * of['confidence']:.0f} % interval {of[f'{key}_interval'][0]:.2f} to "
-        f"{of[f'{key}_interval'][1]:.2f})".replace("-", "\u2212")
-        for key, name in (("spearman", "Spearman's rho"), ("pearson", "Pearson's r"))
-    ]
+    words = [coefficient(of, key) for key in ("spearman", "pearson")]
     return (
         f"R-DIV with robust accuracy over {of['n']} {points}: {words[0]}, {words[1]}. ASCL observed a negative relation, the "
         f"lower R-DIV the more robust; the interval of rho {side}. Both intervals take the {points} as independent, which "
         "those of one run are not: they are too narrow."
     )
+
+
+def coefficient(of: dict[str, Any], key: str) -> str:
+    """One coefficient with its interval."""
+    name, (low, high) = {"spearman": "Spearman's rho", "pearson": "Pearson's r"}[key], of[f"{key}_interval"]
+    words = f"{name} {of[key]:.2f} ({100 * of['confidence']:.0f} % interval {low:.2f} to {high:.2f})"
+    return words.replace("-", "\u2212")
 
 
 def counts(run: RunFolder) -> list[str]:

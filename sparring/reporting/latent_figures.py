@@ -26,9 +26,9 @@ LEVELS = 10
 
 def distances(
     groups: Sequence[str],
-    intra: Sequence[float],
-    inter: Sequence[float],
-    spread: Sequence[tuple[float, float]],
+    intra: Sequence[float | int],
+    inter: Sequence[float | int],
+    spread: Sequence[tuple[float | int, float | int]],
     *,
     title: str,
 ) -> str:
@@ -57,7 +57,7 @@ def distances(
 
 
 def relation(
-    x: Sequence[float], y: Sequence[float], names: Sequence[str], *, title: str, all_named: bool = True
+    x: Sequence[float | int], y: Sequence[float | int], names: Sequence[str], *, title: str, all_named: bool = True
 ) -> str:
     """R-DIV against robust accuracy (ASCL, Fig. 2c): one point a model or a radius, joined in their order, with the names
     of all of them or of the first and the last."""

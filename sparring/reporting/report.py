@@ -6,7 +6,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from sparring.reporting import robustness
+from sparring.reporting import robustness, weights
 from sparring.reporting.adversary import batch_norms, examples, perturbations, threat
 from sparring.reporting.corrupted import corruptions
 from sparring.reporting.latent import latent_space
@@ -21,11 +21,13 @@ def write_report(run: Path) -> Path:
     """Write `report.html` into the folder of a run, or of a foreign model's evaluation, and return its path.
 
     Whatever the folder lacks (results, probe, analysis, a second batch norm, robustness) is named in the report. The
-    same folder gives the same bytes: nothing but its files enters. Raises ValueError if `run` holds neither a
-    config.yaml nor a robustness.json, or a file of it cannot be read; then no report is written.
+    same folder gives the same bytes: nothing but its files enters. Raises ValueError if `run` holds no config.yaml,
+    robustness.json or weights.json, or a file of it cannot be read; then no report is written.
     """
     folder = read_run(run)
-    return _write(folder, render(folder) if folder.is_run else render_robustness(folder))
+    if folder.is_run:
+        return _write(folder, render(folder))
+    return _write(folder, render_weights(folder) if folder.weights else render_robustness(folder))
 
 
 def write_robustness_report(folder: Path) -> Path:
@@ -73,6 +75,19 @@ def render_robustness(folder: RunFolder) -> str:
     return page(f"Robustness: {title}", [f"<h1>{escape(title)}</h1>", *robust_sections(folder), environment])
 
 
+def render_weights(folder: RunFolder) -> str:
+    """The whole document of a published checkpoint."""
+    title = weights.title(folder)
+    body = [
+        f"<h1>{escape(title)}</h1>",
+        section("The checkpoint", *weights.weights(folder)),
+        section("Results", *results(folder)),
+        *robust_sections(folder),
+        section("Where it was measured", *_environment(folder.weights.get("environment") or {}, "weights.json")),
+    ]
+    return page(title, body)
+
+
 def robust_sections(folder: RunFolder) -> list[str]:
     """Accuracy under attack and corruption, with what speaks for and against the figures."""
     if not folder.robustness:
@@ -100,6 +115,8 @@ def _origin(folder: RunFolder) -> list[str]:
     ]
     if folder.robustness:
         parts += _environment(folder.robustness.get("environment") or {}, "robustness.json")
+    if folder.latent:
+        parts += _environment(folder.latent.get("environment") or {}, "latent.json")
     return parts
 
 
