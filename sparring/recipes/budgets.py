@@ -27,6 +27,8 @@ class Budget:
     """At most so many test images under PGD."""
     strongest: int | None = None
     """At most so many under AutoAttack and multi-targeted PGD."""
+    looked: int | None = None
+    """At most so many test images in a look into the latent space."""
     epochs_of_classifiers: int | None = None
     """At most so many epochs of a logistic regression."""
     finetune_epochs: int | None = None
@@ -103,7 +105,7 @@ class Budget:
         """A look into the latent space at this size."""
         if self.name == "full":
             return config
-        images = _least(config.images, self.attacked)
+        images = _least(config.images, self.looked)
         assert images is not None
         return replace(
             config,
@@ -129,7 +131,8 @@ SHORT = Budget(
     train_images=6000,
     steps=20,
     attacked=1000,
-    strongest=250,
+    strongest=200,
+    looked=300,
     epochs_of_classifiers=100,
     finetune_epochs=20,
 )
@@ -144,6 +147,7 @@ SMOKE = Budget(
     steps=2,
     attacked=32,
     strongest=16,
+    looked=32,
     epochs_of_classifiers=2,
     finetune_epochs=1,
 )

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from sparring.config import DataConfig, RunConfig
+from sparring.config import DataConfig, EvaluationConfig, RunConfig
 from sparring.recipes.budgets import Budget
 from sparring.recipes.recipe import Recipe, Row
 
@@ -63,8 +63,8 @@ def configured(row: Row, seed: int, budget: Budget, place: Place) -> RunConfig:
 
 
 def folder_of(row: Row, seed: int, budget: Budget, place: Place) -> Path:
-    """Where a cell lives."""
-    digest = digest_of(configured(row, seed, budget, place))
+    """Where a cell lives: how it is evaluated is no part of what is trained."""
+    digest = digest_of(replace(configured(row, seed, budget, place), evaluation=EvaluationConfig()))
     return place.runs / budget.name / f"{slug(row.name)}-seed{seed}-{digest}"
 
 
@@ -83,7 +83,10 @@ def run_cell(recipe: Recipe, row: Row, seed: int, budget: Budget, place: Place, 
     home, what = folder_of(row, seed, budget, place), f"{recipe.name}, {row.name}, seed {seed}"
     start = time.perf_counter()
     run = train_cell(row, seed, budget, place, tell=lambda line: tell(f"{what}: {line}"))
-    results, more = measured(recipe, row, run, home / "measured", budget, tell=lambda line: tell(f"{what}: {line}"))
+    evaluation = configured(row, seed, budget, place).evaluation
+    results, more = measured(
+        recipe, row, run, home / "measured", evaluation, budget, tell=lambda line: tell(f"{what}: {line}")
+    )
     environment = json.loads((run / "environment.json").read_text())
     del environment["command"]
     complete = asdict(load_config(run))
@@ -128,16 +131,25 @@ def train_cell(row: Row, seed: int, budget: Budget, place: Place, tell: Tell = p
 
 
 def measured(
-    recipe: Recipe, row: Row, run: Path, home: Path, budget: Budget, tell: Tell = print
+    recipe: Recipe,
+    row: Row,
+    run: Path,
+    home: Path,
+    evaluation: EvaluationConfig,
+    budget: Budget,
+    tell: Tell = print,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """All figures of a trained cell: accuracies and values by their keys, and what stands beside them."""
     results: dict[str, Any] = {}
     more: dict[str, Any] = {}
+    settings = {f"evaluation.{key}": value for key, value in asdict(evaluation).items() if value is not None}
+    fitting = digest_of(evaluation)
     if recipe.protocols:
-        results |= once(home / f"clean-{'-'.join(recipe.protocols)}-{recipe.version}.json", _clean(recipe, run), tell)
+        file = home / f"clean-{'-'.join(recipe.protocols)}-{recipe.version}-{fitting}.json"
+        results |= once(file, _clean(recipe, run, evaluation), tell)
     for under in recipe.robustness:
         scaled = replace(budget.robustness(under.config), classifier=row.classifier)
-        entry = once(home / f"robustness-{digest_of(scaled)}.json", _robust(run, scaled), tell)
+        entry = once(home / f"robustness-{fitting}-{digest_of(scaled)}.json", _robust(run, settings, scaled), tell)
         attacks = {f"{name}{under.suffix}": figure for name, figure in entry["attacks"].items()}
         results = {"clean": entry["clean"] | {"words": entry["subject"]["words"]}} | results | attacks
         if entry.get("corruptions"):
@@ -145,10 +157,10 @@ def measured(
     results |= counts(run)
     if recipe.latent is not None:
         scaled = budget.latent(recipe.latent)
-        entry = once(home / f"latent-{digest_of(scaled)}.json", _latent(run, scaled), tell)
-        more["latent"] = entry
-        divergence = entry["divergence"]
-        results["r_div"] = {"value": divergence["r_div"], "n": divergence["anchors"], "words": entry["attack"]["words"]}
+        entry = once(home / f"latent-{fitting}-{digest_of(scaled)}.json", _latent(run, settings, scaled), tell)
+        more["latent"] = {key: entry[key] for key in ("label", "divergence", "strengths", "epochs")}
+        found = entry["divergence"]["adversarial"]
+        results["r_div"] = {"value": found["r_div"], "n": found["anchors"], "words": found["words"]}
     return results, more
 
 
@@ -169,37 +181,38 @@ def once(file: Path, make: Callable[[], dict[str, Any]], tell: Tell = print) -> 
     from sparring.training.run_folder import write_json
 
     if not file.exists():
-        tell(file.stem.rpartition("-")[0] or file.stem)
+        tell(file.stem.partition("-")[0])
         file.parent.mkdir(parents=True, exist_ok=True)
         write_json(file, make())
     return json.loads(file.read_text())
 
 
-def _clean(recipe: Recipe, run: Path) -> Callable[[], dict[str, Any]]:
+def _clean(recipe: Recipe, run: Path, evaluation: EvaluationConfig) -> Callable[[], dict[str, Any]]:
     def make() -> dict[str, Any]:
         from sparring import experiment
         from sparring.training.run_folder import load_config
 
-        return experiment.measure(run, load_config(run), protocols=recipe.protocols, version=recipe.version)
+        config = replace(load_config(run), evaluation=evaluation)
+        return experiment.measure(run, config, protocols=recipe.protocols, version=recipe.version)
 
     return make
 
 
-def _robust(run: Path, config: Any) -> Callable[[], dict[str, Any]]:
+def _robust(run: Path, settings: dict[str, Any], config: Any) -> Callable[[], dict[str, Any]]:
     def make() -> dict[str, Any]:
         from sparring import robustness
 
-        robustness.of_a_run(run, {}, config)
+        robustness.of_a_run(run, settings, config)
         return json.loads((run / "robustness.json").read_text())
 
     return make
 
 
-def _latent(run: Path, config: Any) -> Callable[[], dict[str, Any]]:
+def _latent(run: Path, settings: dict[str, Any], config: Any) -> Callable[[], dict[str, Any]]:
     def make() -> dict[str, Any]:
         from sparring import latent
 
-        latent.of_a_run(run, {}, config)
+        latent.of_a_run(run, settings, config)
         return json.loads((run / "latent.json").read_text())
 
     return make

@@ -87,7 +87,7 @@ def test_budgets_shrink_attacks_and_say_so():
     weak, strong = (
         short.robustness(RobustnessConfig(attack=[name], images=None)) for name in ("pgd-250", "autoattack")
     )
-    assert (weak.attack, weak.images, strong.attack, strong.images) == (["pgd-20"], 1000, ["autoattack"], 250)
+    assert (weak.attack, weak.images, strong.attack, strong.images) == (["pgd-20"], 1000, ["autoattack"], 200)
     assert SMOKE.attack("autoattack") == "square" and SMOKE.attack("mpgd-250") == "mpgd-2"
     assert BUDGETS["full"].attack("mpgd-250") == "mpgd-250"
     assert SMOKE.attack("autoattack 1/255") == "square 1/255"
@@ -146,6 +146,15 @@ def test_a_cell_is_run_once_and_continues_where_it_stopped(tmp_path, monkeypatch
     reproduce(recipe, SMOKE, rows=[name], seeds=[0], place=where, tell=told.append)
     assert json.loads(file.read_text())["results"] == result["results"]
     assert sorted(path.name for path in home.iterdir()) == ["measured", "run"]
+
+
+def test_how_a_cell_is_evaluated_is_no_part_of_what_is_trained(tmp_path):
+    row, where = find("ascl.table2").row("ADV"), place(tmp_path)
+    short = BUDGETS["short"]
+    same = replace(short, finetune_epochs=3, epochs_of_classifiers=7)
+    assert cell.folder_of(row, 0, short, where) == cell.folder_of(row, 0, same, where)
+    other = replace(short, epochs=9)
+    assert cell.folder_of(row, 0, short, where) != cell.folder_of(row, 0, other, where)
 
 
 def results(**rows):
