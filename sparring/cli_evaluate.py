@@ -8,15 +8,16 @@ from collections.abc import Iterable
 from typing import Any
 
 from sparring import configuration
-from sparring.configuration import Field, fields, robustness_fields
+from sparring.configuration import Field, fields, robustness_fields, weights_fields
 from sparring.flags import Words, key_of, read_words, settings_help
 from sparring.measuring import PROTOCOLS
-from sparring.summary import summarise, summarise_robustness
+from sparring.summary import summarise, summarise_robustness, summarise_weights
 
 EVALUATE = """\
 usage: sparring evaluate RUN [--protocol NAMES] [--SETTING VALUE ...]
        sparring evaluate RUN --attack NAMES [--eps RADIUS] [--corruptions] [--SETTING VALUE ...]
        sparring evaluate python:MODULE.FUNCTION --data NAME --attack NAMES [--out FOLDER] [--SETTING VALUE ...]
+       sparring evaluate weights:FILE --data NAME [--layout NAME] [--protocol NAMES] [--attack NAMES] [--out FOLDER] [...]
 
 Measure a trained run again; with --attack, --corruptions or --representation, measure how robust it is. Writes
 results.json (or robustness.json) and report.html anew; earlier figures are kept as results-N.json (robustness-N.json).
@@ -24,6 +25,8 @@ results.json (or robustness.json) and report.html anew; earlier figures are kept
   RUN                         a run folder (its newest checkpoint), or RUN/checkpoints/epoch-0010
   python:MODULE.FUNCTION      anybody's classifier: a function that returns an nn.Module from images in [0, 1] to logits;
                               its figures go to --out [runs/robustness-FUNCTION]
+  weights:FILE                a published encoder, from the checkpoint file of its repository (simclr, supcon, swav, moco,
+                              rocl, acl, torchvision, timm); its figures go to --out [runs/weights-FILE]
   --protocol NAMES            knn, logistic, slf, alf, aff, finetune, ... (`sparring list protocols`), or several with commas
                               [knn,logistic, and own if there is one]
   --protocol-version VERSION  default (nothing is chosen on test images) or paper (as published: best test epoch of logistic
@@ -36,13 +39,15 @@ results.json (or robustness.json) and report.html anew; earlier figures are kept
 OPTIONS = {"debug": False, "help": False, "protocol": True, "protocol-version": True}
 OF_A_RUN = ("data.root", "data.test_root", "data.download", "training.device")
 OF_A_MODEL = ("training.device", "out", "overwrite")
+OF_WEIGHTS = ("training.device", "training.seed", "out")
 MODEL = "python:"
+WEIGHTS = "weights:"
 
 
 def evaluate(words: list[str]) -> int:
     """Run the verb on its words and return the exit code."""
-    foreign = any(word.startswith(MODEL) for word in words)
-    known = settings_of(foreign)
+    foreign, weights = (any(word.startswith(kind) for word in words) for kind in (MODEL, WEIGHTS))
+    known = settings_of_weights() if weights else settings_of(foreign)
     read = read_known(words, OPTIONS, known, "evaluate")
     if "help" in read.options:
         print(EVALUATE + settings_help(known))
@@ -50,6 +55,8 @@ def evaluate(words: list[str]) -> int:
     place = one_place(read.positional, "evaluate")
     robust = {key: value for key, value in read.settings.items() if key in robustness_fields()}
     settings = {key: value for key, value in read.settings.items() if key not in robust}
+    if weights:
+        return _weights(place, settings, robust, read)
     if foreign or robust:
         for option in ("protocol", "protocol-version"):
             if option in read.options:
@@ -80,6 +87,15 @@ def settings_of(foreign: bool) -> dict[str, Field]:
     return robustness_fields() | {key: field for key, field in fields().items() if changeable(key)}
 
 
+def settings_of_weights() -> dict[str, Field]:
+    """What the verb takes for a published encoder: how its file is read stands for a run's settings of its encoder."""
+
+    def changeable(key: str) -> bool:
+        return key.startswith(("data.", "evaluation.")) or key in OF_WEIGHTS
+
+    return weights_fields() | robustness_fields() | {key: field for key, field in fields().items() if changeable(key)}
+
+
 def read_known(words: list[str], options: dict[str, bool], known: dict[str, Field], verb: str) -> Words:
     """The words of a verb that measures; what only training takes is refused for that reason."""
     try:
@@ -103,11 +119,45 @@ def _means(flag: str, known: dict[str, Field]) -> bool:
         return False
 
 
-def _clean(place: str, settings: dict[str, Any], read: Words) -> int:
+def _protocols(read: Words) -> tuple[list[str] | None, str]:
+    """The protocols that were asked for, and their version."""
     protocols = read.options["protocol"][-1].split(",") if "protocol" in read.options else None
     version = read.options.get("protocol-version", ["default"])[-1]
     _one_of("--protocol", protocols or (), tuple(PROTOCOLS))
     _one_of("--protocol-version", [version], ("default", "paper"))
+    return protocols, version
+
+
+def _weights(place: str, settings: dict[str, Any], robust: dict[str, Any], read: Words) -> int:
+    protocols, version = _protocols(read)
+    weights = configuration.build_weights(settings)
+    config = configuration.build({key: value for key, value in settings.items() if key not in weights_fields()})
+    attacks = configuration.build_robustness(robust) if robust else None
+    if attacks is not None:
+        from sparring.evaluation.check import check_used
+
+        check_used(attacks, {key.removeprefix("robustness.") for key in robust})
+    from sparring import published
+
+    progress = Terminal()
+    folder = published.of_weights(
+        place,
+        config,
+        weights,
+        robustness=attacks,
+        protocols=protocols,
+        version=version,  # pyright: ignore[reportArgumentType]
+        progress=progress,
+    )
+    progress.close()
+    summarise_weights(folder)
+    if attacks is not None:
+        summarise_robustness(folder)
+    return 0
+
+
+def _clean(place: str, settings: dict[str, Any], read: Words) -> int:
+    protocols, version = _protocols(read)
     from sparring import training
     from sparring.experiment import measure
     from sparring.training.resume import run_and_checkpoint

@@ -22,7 +22,7 @@ from typing import Any, Literal
 
 from sparring import config, measuring
 from sparring.config import RunConfig
-from sparring.measuring import LatentConfig, RobustnessConfig
+from sparring.measuring import LatentConfig, RobustnessConfig, WeightsConfig
 
 
 class Radius(float):
@@ -89,6 +89,12 @@ def fields() -> dict[str, Field]:
 def robustness_fields() -> dict[str, Field]:
     """The settings of a robust evaluation, which belong to no run, by their dotted names."""
     return {field.key: field for field in _fields_of(RobustnessConfig, "robustness.")}
+
+
+@functools.cache
+def weights_fields() -> dict[str, Field]:
+    """How a checkpoint from elsewhere is read, by dotted names; they stand for a run's settings of its encoder."""
+    return {field.key: field for field in _fields_of(WeightsConfig, "encoder.")}
 
 
 @functools.cache
@@ -238,6 +244,13 @@ def build_robustness(settings: dict[str, Any]) -> RobustnessConfig:
     """The robust evaluation in which the settings named robustness.* replace the defaults; others are passed over."""
     known = {key.rpartition(".")[2]: value for key, value in settings.items() if key in robustness_fields()}
     return RobustnessConfig(**known)
+
+
+def build_weights(settings: dict[str, Any]) -> WeightsConfig:
+    """How a checkpoint is read, in which the settings named encoder.* replace the defaults; others are passed over."""
+    return WeightsConfig(
+        **{key.rpartition(".")[2]: value for key, value in settings.items() if key in weights_fields()}
+    )
 
 
 def build_latent(settings: dict[str, Any]) -> LatentConfig:

@@ -78,6 +78,22 @@ class LatentConfig:
 
 
 @dataclass
+class WeightsConfig:
+    """How a checkpoint from elsewhere is read: what `sparring evaluate weights:FILE` reads."""
+
+    layout: Literal["auto", "simclr", "supcon", "swav", "moco", "rocl", "acl", "torchvision"] = "auto"
+    """Whose names the file has; auto asks where two layouts look alike."""
+    name: str | None = None
+    """torchvision:NAME, timm:NAME or python:MODULE.FUNCTION; without it the ResNet that the file's shapes describe."""
+    projector: str | None = None
+    """rocl: the separate file with the projector, for z."""
+    mean: list[float] | None = None
+    """Normalisation per channel; None is the layout's (supcon: must be given if the file does not say its data)."""
+    std: list[float] | None = None
+    """Standard deviation per channel, in the same units."""
+
+
+@dataclass
 class RobustnessConfig:
     """How a classifier is attacked and corrupted: what `sparring evaluate RUN --attack ...` reads, not part of a run."""
 

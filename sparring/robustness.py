@@ -63,7 +63,7 @@ def of_a_run(
             "checkpoint": checkpoint.name,
             "fitted": fitted,
         }
-        _measure(run, model, train, test, robustness, config.training.seed, subject, progress)
+        measure_into(run, model, train, test, robustness, config.training.seed, subject, progress)
     return run
 
 
@@ -89,7 +89,7 @@ def of_a_model(
     if test.labels is None:
         raise ValueError(f"the test images of {test.name} have no labels: there is no class to be wrong in")
     with run_folder.held(folder):
-        _measure(
+        measure_into(
             folder, model.to(device_of(config)), train, test, robustness, robustness.seed, {"words": name}, progress
         )
     return folder
@@ -150,7 +150,7 @@ def classifier(
     return SoftKNN(encoder, bank.to(place), train.labels.to(place), **chosen), entry
 
 
-def _measure(
+def measure_into(
     folder: Path,
     model: nn.Module,
     train: ImageSet,

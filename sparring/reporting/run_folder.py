@@ -33,6 +33,8 @@ class RunFolder:
     arrays: dict[str, np.ndarray]
     robustness: dict[str, Any] = field(default_factory=dict)
     robustness_arrays: dict[str, np.ndarray] = field(default_factory=dict)
+    weights: dict[str, Any] = field(default_factory=dict)
+    """Of a published checkpoint: which file it is, and how it was read."""
     latent: dict[str, Any] = field(default_factory=dict)
     latent_arrays: dict[str, np.ndarray] = field(default_factory=dict)
 
@@ -50,9 +52,9 @@ class RunFolder:
 
 
 def read_run(path: Path) -> RunFolder:
-    """Read a folder with a config.yaml, a robustness.json, or both.
+    """Read a folder with a config.yaml, a robustness.json, or both, or a published checkpoint's weights.json.
 
-    Raises ValueError if it holds neither, or if one of its files cannot be read.
+    Raises ValueError if it holds none of them, or if one of its files cannot be read.
     """
     import yaml
 
@@ -62,7 +64,7 @@ def read_run(path: Path) -> RunFolder:
         config = yaml.safe_load(text)
         if not isinstance(config, dict) or not config:
             raise ValueError(f"{path / 'config.yaml'} holds no configuration")
-    elif not (path / "robustness.json").is_file():
+    elif not any((path / name).is_file() for name in ("robustness.json", "weights.json")):
         raise ValueError(
             f"{path} is no run folder: it holds no config.yaml, nor the robustness.json of a model's evaluation"
         )
@@ -80,6 +82,7 @@ def read_run(path: Path) -> RunFolder:
         arrays=arrays if analysis else {},
         robustness=_measured(path / "robustness.json", "robustness evaluation", ROBUSTNESS_NEEDS, ROBUSTNESS_SCHEMA),
         robustness_arrays=_arrays(path / "robustness.npz"),
+        weights=_json(path / "weights.json"),
         latent=_measured(path / "latent.json", "look into a latent space", LATENT_NEEDS, LATENT_SCHEMA),
         latent_arrays=_arrays(path / "latent.npz"),
     )

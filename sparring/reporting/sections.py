@@ -76,7 +76,7 @@ def results(run: RunFolder) -> list[str]:
     if not entries:
         parts.append(paragraph("There is no evaluation in this run folder (results.json is absent).", "missing"))
     if measured:
-        seed = run.setting("training.seed")
+        seed = run.setting("training.seed") if run.is_run else run.weights.get("seed")
         rows = [
             [
                 str(entry.get("protocol")),

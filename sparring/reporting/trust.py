@@ -41,9 +41,14 @@ def verdict(run: RunFolder) -> list[str]:
     said = run.robustness.get("verdict")
     if not said:
         return [paragraph("This evaluation holds no verdict on itself.", "missing")]
+    return [box(said)]
+
+
+def box(said: dict[str, Any]) -> str:
+    """A colour and its sentence in one box."""
     colour = _known(said)
     mark = _mark(MARKS[colour][0], f"{colour} verdict")
-    return [f'<p class="verdict {colour}">{mark} {escape(said["sentence"])}</p>']
+    return f'<p class="verdict {colour}">{mark} {escape(said["sentence"])}</p>'
 
 
 def ordered(checks: list[dict[str, Any]]) -> list[dict[str, Any]]:
