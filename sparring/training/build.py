@@ -139,6 +139,8 @@ def pairs_name(selector: Any) -> str:
 def build_attack(config: RunConfig) -> Any:
     """The method's own attack with the fields that `config.attack` gives replaced.
 
+    A step size that is not given grows with the radius, and without the method's number of steps is 2.5 eps / steps.
+
     Raises ValueError for a method without an attack, for another norm without a radius of its own (0.03 in Linf says
     nothing about L2), and for an option that the attack does not have.
     """
@@ -185,6 +187,10 @@ def build_attack(config: RunConfig) -> Any:
         settings["start_std"] = given.start_std
     if cls is FGSM and settings.pop("random_start", False):
         cls = FFGSM  # FGSM with a random start has a name of its own
+    if cls is type(default) and "steps" in options_of(cls) and "steps" not in settings:
+        settings["steps"] = default.steps
+        if "step_size" not in settings and default.step_size is not None and chosen is current:
+            settings["step_size"] = default.step_size * (threat.eps / default.threat.eps)
     for key in settings:
         if key not in options_of(cls):
             raise ValueError(f"attack.{key} is set to {settings[key]}, but {name} has no such option")

@@ -98,8 +98,9 @@ def _method(config: RunConfig) -> None:
     if not has_attack(config) and config.attack != type(config.attack)():
         given = {key: value for key, value in vars(config.attack).items() if value is not None}
         key, value = next(iter(given.items()))
-        other = f"clae over {name}" if name in BASES else "adversarial_training"
-        raise ValueError(f"attack.{key} is {value!r}, but {name} has no attack; {other} has one")
+        other = f"clae over {name}" if name in BASES else "mode ds" if method.mode else "adversarial_training"
+        whom = f"{name} in mode {method.mode}" if method.mode else name
+        raise ValueError(f"attack.{key} is {value!r}, but {whom} has no attack; {other} has one")
     removal.fill(config)
     built = build_method(config)
     for part in (built, getattr(built, "base", built)):
