@@ -141,9 +141,8 @@ def _three(
     if known:
         robust, ratio = ([of[key][i] for i in known] for key in ("robust_accuracy", "r_div"))
         shown = [names[i] for i in known]
-        drawing = relation(
-            robust, ratio, shown, title=f"R-DIV by robust accuracy ({points})", all_named=len(known) <= 8
-        )
+        every = points == "radii" and len(known) <= 8
+        drawing = relation(robust, ratio, shown, title=f"R-DIV by robustness, {points}", all_named=every)
         drawn.append((drawing, f"One point for each of the {points}, joined in their order."))
     parts = [figures(drawn, columns=3), paragraph(correlated(of["correlation"], points))]
     if len(known) < len(x):

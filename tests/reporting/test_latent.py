@@ -141,9 +141,7 @@ def test_is_wellformed_and_needs_nothing_else(complete):
     assert {address[1:] for address in structure.addresses if address.startswith("#")} <= set(structure.ids)
     assert [heading for heading in re.findall("<h2>(.*?)</h2>", document) if heading in SECTIONS] == SECTIONS
     assert write_report(path).read_text() == document
-    assert "<i>ascl" not in document and "<b>cat" not in document.replace("<b>cat</b>", "", 0).replace(
-        "&lt;b&gt;cat", ""
-    )
+    assert "<i>ascl" not in document and "<b>cat" not in document
 
 
 def test_divergences_stand_with_accuracy_interval_attack_n_and_seed(complete):
