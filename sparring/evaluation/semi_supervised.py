@@ -72,7 +72,7 @@ class SemiSupervised(AFF):
         count = round(self.fraction * n)
         if count < classes:
             raise ValueError(
-                f"{self.name}: {share} of {n:,} training images are {count} labels, fewer than the {classes} classes; at "
+                f"{self.name}: {share} of {n:,} training images are {count} label{'s' * (count != 1)}, fewer than the {classes} classes; at "
                 f"least {math.ceil(classes / self.fraction):,} training images are needed"
             )
         chosen = balanced(labels.cpu(), count, self.seed, "labels")

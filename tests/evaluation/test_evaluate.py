@@ -132,7 +132,7 @@ def test_bad_settings_are_one_sentence_before_any_work(sets):
         evaluate(encoder, *sets, EvaluationConfig(knn_temperature=0.1))
     with pytest.raises(ValueError, match="knn_temperature must be set"):
         evaluate(encoder, *sets, EvaluationConfig())
-    with pytest.raises(ValueError, match="one of knn, logistic, linear, own, slf, .*, not 'kmeans'"):
+    with pytest.raises(ValueError, match=r"one of knn, logistic, linear, own, slf, .*, not 'kmeans'"):
         evaluate(encoder, *sets, CONFIG, names=("kmeans",))
     assert encoder.forwards == 0
 
