@@ -25,6 +25,7 @@ from sparring.evaluation.robust import Progress
 from sparring.latent_selection import chosen_pairs
 from sparring.measuring import LatentConfig
 from sparring.reporting import write_report
+from sparring.reporting.collect_classes import classes
 from sparring.reporting.collect_latent import Point, Subject, columns, mapped, point, seen
 from sparring.reporting.run_folder import COUNTS, read_run
 from sparring.robustness import classifier, in_memory
@@ -205,6 +206,7 @@ def _measure(
         },
         "clean": figure(clean.logits.argmax(dim=1) == look.y),
         "divergence": {"clean": points[0.0].entry, "adversarial": points[latent.eps].entry},
+        "classes": classes(clean.h, points[latent.eps].seen.h, look.y),
         "strengths": {"eps": shown} | columns([points[eps].entry for eps in shown]),
         "epochs": _over_epochs(look, checkpoint, kept, points[latent.eps]),
         "map": drawn,

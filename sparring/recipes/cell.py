@@ -153,13 +153,18 @@ def measured(
         attacks = {f"{name}{under.suffix}": figure for name, figure in entry["attacks"].items()}
         results = {"clean": entry["clean"] | {"words": entry["subject"]["words"]}} | results | attacks
         if entry.get("corruptions"):
-            more["corruptions"] = entry["corruptions"]
+            found = more["corruptions"] = entry["corruptions"]
+            mean = {"accuracy": found["mean_accuracy"], "n": found["n"], "words": found["words"]}
+            results[f"corruptions{under.suffix}"] = mean
     results |= counts(run)
     if recipe.latent is not None:
         scaled = budget.latent(recipe.latent)
         entry = once(home / f"latent-{fitting}-{digest_of(scaled)}.json", _latent(run, settings, scaled), tell)
-        more["latent"] = {key: entry[key] for key in ("label", "divergence", "strengths", "epochs")}
+        more["latent"] = {key: entry[key] for key in ("label", "divergence", "classes", "strengths", "epochs")}
         found = entry["divergence"]["adversarial"]
+        if "ratio" in entry["classes"]:
+            apart = f"mean {entry['classes']['distance']} distance between classes over that within them"
+            results["inter_over_intra"] = {"value": entry["classes"]["ratio"], "n": entry["data"]["n"], "words": apart}
         results["r_div"] = {"value": found["r_div"], "n": found["anchors"], "words": found["words"]}
     return results, more
 

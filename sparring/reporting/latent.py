@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from sparring.reporting.classes import class_pairs
 from sparring.reporting.figures import Series, lines, png
 from sparring.reporting.latent_figures import MOST_CLASSES, class_map, distances, entropy_map, relation
 from sparring.reporting.page import figures, fold, paragraph, section, table
@@ -25,6 +26,7 @@ def latent_space(run: RunFolder) -> list[str]:
         return [section("Latent space", paragraph(words, "missing"))]
     return [
         section("Latent space", *overview(run)),
+        section("Distances of class pairs", *class_pairs(run)),
         section("Divergence against the radius", *strengths(run)),
         section("Divergence over training", *over_epochs(run)),
         section("Positives and negatives over training", *counts(run)),
