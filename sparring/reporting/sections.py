@@ -157,7 +157,9 @@ def training(run: RunFolder) -> list[str]:
     accuracies = [name for name in others if name.endswith("_accuracy")]
     counts = [name for name in others if name.endswith(("_positives", "_negatives"))]
     prototypes = [name for name in others if name == "prototypes_used"]
-    terms = [name for name in others if name not in accuracies + counts + prototypes]
+    removed = [name for name in others if name == "removed"]
+    found = [name for name in others if name in ("removal_precision", "removal_recall")]
+    terms = [name for name in others if name not in accuracies + counts + prototypes + removed + found]
     if len(terms) == 2 and "loss" in terms:
         terms.remove("loss")  # the sum of a single term is that term
     colors = ["clean", "adversarial", "third", "random", "fourth", "fifth"]
@@ -185,10 +187,23 @@ def training(run: RunFolder) -> list[str]:
             "prototypes",
             f"Prototypes that are nearest to some view of a batch, of {run.setting('method.prototypes')} (SwAV).",
         ),
+        (
+            removed,
+            "Removed negatives",
+            "rows",
+            "Suspected false negatives that left an anchor's denominator, on average.",
+        ),
+        (
+            found,
+            "Were the removed false?",
+            "share",
+            "Precision: removed rows of the anchor's class among the removed; recall: among all of its class. By the true "
+            "labels, which training does not see.",
+        ),
     ):
         if chosen:
             curves = [series(name, colors[i % len(colors)]) for i, name in enumerate(chosen)]
-            percentage = unit == "accuracy"
+            percentage = unit in ("accuracy", "share")
             drawn.append((lines(curves, x="epoch", y=unit, title=title, integer_x=True, percent=percentage), words))
     if probes:
         curves = [series(name, colors[(i + 1) % len(colors)]) for i, name in enumerate(probes)]
