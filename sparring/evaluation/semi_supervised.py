@@ -71,9 +71,10 @@ class SemiSupervised(AFF):
         share, n = f"{100 * self.fraction:g} %", len(labels)
         count = round(self.fraction * n)
         if count < classes:
+            kept = f"{count} label{'s' * (count != 1)}"
             raise ValueError(
-                f"{self.name}: {share} of {n:,} training images are {count} label{'s' * (count != 1)}, fewer than the {classes} classes; at "
-                f"least {math.ceil(classes / self.fraction):,} training images are needed"
+                f"{self.name}: {share} of {n:,} training images are {kept}, fewer than the {classes} classes; at least "
+                f"{math.ceil(classes / self.fraction):,} training images are needed"
             )
         chosen = balanced(labels.cpu(), count, self.seed, "labels")
         missing = (torch.bincount(labels.cpu()[chosen], minlength=classes) == 0).nonzero().flatten().tolist()
