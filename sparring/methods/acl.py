@@ -34,7 +34,7 @@ from sparring.losses import info_nce
 from sparring.methods.attacked_views import choose, constant, embed_together
 from sparring.methods.settings import Settings
 from sparring.methods.supervised import AttackMode, evaluating
-from sparring.pairs import same_image
+from sparring.pairs import same_image, select
 from sparring.types import Attack, Batch, Encoder, Selector, Terms, Views
 
 Attacked = Float[Tensor, "A B C H W"]
@@ -124,8 +124,7 @@ class ACL:
     def contrast(self, z: Float[Tensor, "V B D"], pairs: Selector, batch: Batch) -> Float[Tensor, ""]:
         """NT-Xent of two views."""
         rows = z.flatten(0, 1)
-        of_rows = pairs(batch.rows(rows, views=2))
-        batch.counts["anchors_without_positive"] = of_rows.without_positive
+        of_rows = select(pairs, batch, rows, views=2)
         return info_nce(rows, rows, of_rows, self.temperature)
 
     def loss(self, z_a: Float[Tensor, "B D"], z_b: Float[Tensor, "B D"], batch: Batch) -> Float[Tensor, ""]:

@@ -36,7 +36,7 @@ from sparring.losses import info_nce
 from sparring.methods.attacked_views import choose, constant, embed_together
 from sparring.methods.settings import Settings
 from sparring.methods.supervised import AttackMode, evaluating
-from sparring.pairs import fixed, same_image
+from sparring.pairs import fixed, same_image, select
 from sparring.types import Attack, Batch, Encoder, Images, Selector, Terms
 
 
@@ -91,7 +91,7 @@ class RoCL:
     def three_views(self, z: Float[Tensor, "N D"], pairs: Selector, batch: Batch) -> Float[Tensor, ""]:
         """The main term over the rows [t; t'; x^]."""
         images, keys = len(z) // 3, z.detach() if self.detach_keys else z
-        of_two = pairs(batch.rows(z[: 2 * images], views=2))
+        of_two = select(pairs, batch, z[: 2 * images], views=2)
         row = torch.arange(3 * images, device=z.device)
         of_rows = fixed(of_two, row % (2 * images))(batch.rows(z, views=3))  # x^ takes the place of t
         batch.counts["anchors_without_positive"] = of_rows.without_positive
