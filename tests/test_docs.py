@@ -10,7 +10,7 @@ from sparring.cli import VERBS, main
 ROOT = Path(__file__).parent.parent
 BLOCKS = [
     pytest.param(block, id=f"{page}-{number}")
-    for page in ("README.md", "docs/python.md", "docs/command-line.md", "docs/robustness.md", "docs/recipes.md")
+    for page in ("README.md", "docs/python.md", "docs/command-line.md", "docs/robustness.md", "docs/recipes.md", "docs/pretraining.md")
     for number, block in enumerate(re.findall(r"^```python\n(.*?)^```", (ROOT / page).read_text(), re.M | re.S))
 ]
 TRANSCRIPT = re.findall(r"^\$ sparring (.*)\n(sparring: .*)$", (ROOT / "docs/command-line.md").read_text(), re.M)
@@ -33,6 +33,6 @@ def test_the_documentation_has_what_is_tested_here():
 
 
 def test_every_command_of_the_documentation_exists():
-    for page in ("README.md", "docs/command-line.md", "docs/robustness.md", "docs/recipes.md"):
+    for page in ("README.md", "docs/command-line.md", "docs/robustness.md", "docs/recipes.md", "docs/pretraining.md"):
         verbs = set(re.findall(r"^sparring (\w+)", (ROOT / page).read_text(), re.M))
         assert verbs and verbs <= VERBS.keys()
