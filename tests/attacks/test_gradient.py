@@ -204,6 +204,31 @@ def test_a_normal_start_has_its_deviation_and_is_projected(threat):
         PGD(threat(0.1), start_std=0.1, random_start=False)
 
 
+@pytest.mark.parametrize("threat", list(NORMS))
+@pytest.mark.parametrize("attack", [RFGSM, FFGSM, PGD])
+def test_a_start_that_is_not_clipped_leaves_the_box_but_not_the_ball(attack, threat):
+    x = images(2, 3, 4, 4).round()
+    eps = {Linf: 0.1, L2: 1.0, L1: 4.0}[threat]
+    visited = []
+
+    def objective(x_adv):
+        visited.append(x_adv.detach().clone())
+        return bumpy(x_adv)
+
+    x_adv = attack(threat(eps), clip_start=False)(objective, x, generator=generator(1))
+    norm = {Linf: math.inf, L2: 2, L1: 1}[threat]
+    assert visited[0].min() < 0 and visited[0].max() > 1
+    for later in (*visited[1:], x_adv):
+        assert later.min() >= 0 and later.max() <= 1
+    for image in (*visited, x_adv):
+        assert ((image - x).flatten(1).norm(norm, dim=1) <= eps * (1 + 1e-6)).all()
+    unbounded = [
+        attack(threat(eps, clip=False), clip_start=clipped)(bumpy, x, generator=generator(1))
+        for clipped in (True, False)
+    ]
+    assert torch.equal(*unbounded)
+
+
 def test_only_attacks_that_say_so_start_at_x():
     x = images(2, 3, 4, 4, dtype=torch.float32)
     for attack in (FGSM, RFGSM, FFGSM, PGD, lambda t: PGD(t, random_start=False), RandomNoise):

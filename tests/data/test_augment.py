@@ -88,6 +88,27 @@ class TestRandomResizedCrop:
         ]
         assert difference(crop.apply(x, box), expected) <= 2e-6
 
+    @pytest.mark.parametrize("size", [5, 14, 20, 33], ids="to{}".format)
+    def test_bicubic_pixels_equal_torchvision_clipped(self, size):
+        x = torch.rand(
+            40, 3, 20, 14, generator=generator()
+        ).round()  # black and white, so that interpolation overshoots
+        crop = RandomResizedCrop(size, interpolation="bicubic")
+        (box,) = crop.draw(40, (20, 14), generator(2))
+        box[0], box[1] = torch.tensor([0, 0, 20, 14]), torch.tensor([19, 13, 1, 1])
+        expected = [
+            F.resized_crop(image, *b, size=[size, size], interpolation=F.InterpolationMode.BICUBIC)
+            for image, b in zip(x, box.tolist(), strict=True)
+        ]
+        assert max(float(image.max()) for image in expected) > 1.01
+        assert difference(crop.apply(x, box), [image.clamp(0, 1) for image in expected]) <= 3e-6
+
+    def test_bicubic_without_antialias_is_refused(self):
+        with pytest.raises(ValueError, match="interpolation is bicubic, but antialias is False"):
+            RandomResizedCrop(4, antialias=False, interpolation="bicubic").apply(
+                torch.rand(1, 1, 8, 8), torch.tensor([[0, 0, 8, 8]])
+            )
+
     @pytest.mark.parametrize("size", [(32, 32), (40, 20), (12, 60)], ids=str)
     @pytest.mark.parametrize("scale", [(0.08, 1.0), (0.2, 1.0)], ids=str)
     def test_boxes_are_distributed_as_torchvisions(self, size, scale):

@@ -122,7 +122,7 @@ def test_digits_are_never_mirrored():
 @pytest.mark.parametrize("size", [8, 16, 24])
 def test_views_in_the_unit_interval(images, name, channels, size):
     made = views(name, images[:, :channels], size)
-    count = 1 if name in ("crop-flip", "shift-flip") else 2
+    count = 1 if name in ("crop-flip", "shift-flip", "supcon-ce") else 2
     assert pipeline(name, size).views == count
     assert made.shape == (count, 12, channels, size, size)
     assert made.dtype == torch.float32

@@ -7,7 +7,6 @@ import torch
 from torch import nn
 
 from sparring import norms
-from sparring.config import EncoderConfig
 from sparring.encoders import ResNet20, build_encoder, build_head, check_name, cifar_resnet, encoder_names, rebuild
 from tests.encoders.configs import config, encoder
 
@@ -78,6 +77,24 @@ def test_the_adversarial_momentum_is_the_configurations():
     net = encoder(dual=True, adv_momentum=0.2)
     pairs = [(m.clean.momentum, m.adv.momentum) for m in net.modules() if isinstance(m, norms.DualBatchNorm)]
     assert set(pairs) == {(0.1, 0.2)}
+    unsaid = [m for m in encoder(dual=True).modules() if isinstance(m, norms.DualBatchNorm)]
+    assert {m.adv.momentum for m in unsaid} == {0.01}
+
+
+def test_the_head_of_acl_has_three_layers_each_with_a_norm_of_both_domains():
+    net = encoder(dual=True, head="mlp3-bn", dim=6, hidden=10)
+    linear = [m for m in net.head if isinstance(m, nn.Linear)]
+    assert [(m.in_features, m.out_features, m.bias is not None) for m in linear] == [
+        (64, 10, True),
+        (10, 10, False),
+        (10, 6, False),
+    ]
+    assert [type(m).__name__ for m in net.head] == ["Linear", "DualBatchNorm", "ReLU"] * 2 + ["Linear", "DualBatchNorm"]
+    x, before = torch.rand(4, 3, 8, 8), net.head[7].clean.running_mean.clone()
+    net(x, domain="adv")
+    assert torch.equal(net.head[7].clean.running_mean, before)
+    assert not torch.equal(net.head[7].adv.running_mean, before)
+    assert encoder(head="mlp3-bn", dim=6).head[3].out_features == 64
 
 
 @pytest.mark.parametrize("classes", [None, 4])
@@ -136,7 +153,9 @@ def test_bad_configurations(changes, message):
 
 def test_a_bad_head_and_bad_images_and_a_bad_momentum():
     unchecked = inspect.unwrap(build_head)  # as without the type check of the tests
-    with pytest.raises(ValueError, match=r"encoder.head is 'conv'; it must be one of linear, mlp, mlp-bn, p2, none"):
+    with pytest.raises(
+        ValueError, match=r"encoder.head is 'conv'; it must be one of linear, mlp, mlp-bn, mlp3-bn, p2, none"
+    ):
         unchecked("conv", 64, 8)
     for channels, size in ((0, 8), (3, 0)):
         with pytest.raises(ValueError, match=f"at least one channel and one pixel, not {channels} x {size}"):
@@ -181,4 +200,3 @@ def test_importing_encoders_does_not_import_timm():
 def test_modes_after_building_are_training():
     assert all(m.training for m in encoder("python:tests.encoders.backbones.small").modules())
     assert isinstance(encoder("python:tests.encoders.backbones.small").backbone.network, nn.Sequential)
-    assert EncoderConfig().adv_momentum == 0.01

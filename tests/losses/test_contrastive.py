@@ -1,5 +1,7 @@
 """info_nce and instance_discrimination against the papers' loops."""
 
+import inspect
+
 import pytest
 import torch
 from torch.testing import assert_close
@@ -58,6 +60,29 @@ def test_any_masks_are_the_sum_outside_the_log(dtype, shape):
         lambda a, k: reference.sup_con_out(a, k, pairs.positive.tolist(), pairs.contrast.tolist(), 0.2),
         [embeddings(n, 6, dtype=dtype, seed=1), embeddings(m, 6, dtype=dtype, seed=2)],
     )
+
+
+@DTYPES
+def test_positives_inside_the_log_are_summed_before_it(dtype):
+    pairs = random_pairs(5, 7)
+
+    def loop(a, k):
+        cos = reference.cosines(a, k)
+        total = torch.zeros((), dtype=torch.float64)
+        for i in range(5):
+            weight = [(c / 0.2).exp() for c in cos[i]]
+            positive = [weight[p] for p in range(7) if pairs.positive[i, p]]
+            if positive:
+                total = total - (sum(positive) / sum(weight[p] for p in range(7) if pairs.contrast[i, p])).log()
+        return total / 5
+
+    assert_equals_reference(
+        lambda a, k: info_nce(a, k, pairs, 0.2, positives="inside"),
+        loop,
+        [embeddings(5, 6, dtype=dtype, seed=1), embeddings(7, 6, dtype=dtype, seed=2)],
+    )
+    with pytest.raises(ValueError, match="positives is 'beside', but it must be one of outside, inside"):
+        inspect.unwrap(info_nce)(*[embeddings(5, 6)] * 2, random_pairs(5, 5), 0.2, positives="beside")
 
 
 @DTYPES
