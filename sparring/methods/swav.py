@@ -14,7 +14,8 @@ Code:  facebookresearch/swav, main_swav.py: ResNet-50, batch 4096, SGD 4.8 with 
        The defaults are CIFAR's of vturrisi/solo-learn, scripts/pretrain/cifar/swav.yaml.
 Differs from:
 - solo-learn's LARS takes at most a rate of 0.6 (trust 0.02, clipped), ours 0.6 times a trust of 0.001, as main_swav.py at
-  this batch size; the cosine ends at 0, not at 0.0006; there is no blur at 32 pixels;
+  this batch size; the cosine ends at 0, not at 0.0006; crops have an area of 0.14-1 as in main_swav.py (solo-learn: 0.08-1)
+  and no blur, and pixels are normalised by 0.5;
 - prototypes are frozen for whole epochs, and the queue takes part while it fills, not only once it is full;
 - Sinkhorn sees the batch of all processes on each of them, and logarithms (see `sparring.losses.sinkhorn`).
 """
