@@ -4,7 +4,7 @@ from sparring.evaluation.aff import AFF, CleanFinetuning
 from sparring.evaluation.check import check_robustness
 from sparring.evaluation.classifier import OnFeatures, SoftKNN, check_classifier
 from sparring.evaluation.corrupted import corruption_accuracy
-from sparring.evaluation.corruption_error import corruption_slope, mean_corruption_error, relative_drop
+from sparring.evaluation.corruption_error import mean_corruption_error
 from sparring.evaluation.evaluate import evaluate, protocols
 from sparring.evaluation.features import evaluation_mode, features
 from sparring.evaluation.finetuned import finetuning, fit_and_measure
@@ -52,7 +52,6 @@ __all__ = [
     "check_classifier",
     "check_robustness",
     "corruption_accuracy",
-    "corruption_slope",
     "evaluate",
     "evaluation_mode",
     "features",
@@ -70,7 +69,6 @@ __all__ = [
     "paired_difference",
     "predictions",
     "protocols",
-    "relative_drop",
     "trust_checks",
     "wilson",
 ]

@@ -3,7 +3,7 @@
     entry = corruption_accuracy(model, images, labels)                  # uint8 images, corrupted block by block
     entry = corruption_accuracy(model, open_corrupted("CIFAR-10-C"))    # the official files
 
-Figures drawn from such an entry, mean corruption error and slope among them, are in `corruption_error`.
+The mean corruption error is in `corruption_error`, the slope between two models in `sparring.analysis`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from torch import Tensor
 
 from sparring.data.corrupted import CORRUPTIONS, SEVERITIES, CorruptedSet
 from sparring.data.views import nearest
-from sparring.evaluation.corruption_error import mean_corruption_error, relative_drop, relative_mean_corruption_error
+from sparring.evaluation.corruption_error import mean_corruption_error, relative_mean_corruption_error
 from sparring.evaluation.corruptions import corrupt
 from sparring.evaluation.features import evaluation_mode
 from sparring.evaluation.intervals import wilson
@@ -114,7 +114,7 @@ def corruption_accuracy(
         "confidence": CONFIDENCE,
         "mean_accuracy": mean,
         "mean_error": 1 - mean,
-        "relative_drop": relative_drop(clean_accuracy, mean) if clean_accuracy else None,
+        "relative_drop": (clean_accuracy - mean) / clean_accuracy if clean_accuracy else None,
         "mce": mean_corruption_error(errors) if errors else None,
         "relative_mce": relative_mce,
         "seconds": time.perf_counter() - began,

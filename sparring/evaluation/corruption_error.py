@@ -1,4 +1,4 @@
-"""Figures drawn from accuracies under corruption: corruption errors, relative drop, slope between two models.
+"""Figures drawn from accuracies under corruption: mean corruption errors.
 
 All are functions of numbers; none runs a model. Errors are fractions, 1 - accuracy.
 """
@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
 
 ALEXNET_ERROR: dict[str, tuple[float, ...]] = {
     "gaussian_noise": (0.69528, 0.82542, 0.93554, 0.98138, 0.99452),
@@ -104,79 +102,3 @@ def _ratios(
             raise ValueError(f"baseline: its error under {name} is no larger than without it, so there is no ratio")
         ratios[name] = math.fsum(value - clean for value in values) / added
     return ratios
-
-
-def relative_drop(clean: float | int, corrupted: float | int) -> float:
-    """(clean - corrupted) / clean: the accuracy lost, as a fraction of the clean accuracy (003, Tables 1-4, Fig. 2).
-
-    Negative if corrupted images are classified better. ValueError if nothing is right on clean images.
-    """
-    if not 0 < clean <= 1 or not 0 <= corrupted <= 1:
-        raise ValueError(f"accuracies are fractions in [0, 1], the clean one above 0, not clean={clean}, {corrupted}")
-    return (clean - corrupted) / clean
-
-
-@dataclass(frozen=True)
-class Slope:
-    """A line through the origin, y = slope x, fitted to one point a corruption and severity."""
-
-    slope: float
-    standard_error: float
-    """Of the slope, from the residuals, with points - 1 degrees of freedom; nan with a single point."""
-    r_squared: float
-    """1 - sum (y - slope x)^2 / sum (y - mean y)^2, about the mean although the line goes through the origin: it may be
-    negative, where a constant would fit better. nan if all y are equal."""
-    points: int
-
-
-def corruption_slope(entry: Mapping[str, Any], reference: Mapping[str, Any], severities: Sequence[int] = (1,)) -> Slope:
-    """How much more a model loses to corruptions than a reference: the best-fit slope of Gupta et al. (003), Fig. 2.
-
-    The paper plots, for each of the 15 corruptions at severity 1, the relative drop of a self-supervised model (y)
-    against the supervised model's (x), and fits "Self-Supervised Drop = slope * Supervised Drop": least squares through
-    the origin, slope = sum x y / sum x^2. Above 1 the model is the more sensitive one.
-
-    `entry` and `reference` are entries of `corruption_accuracy` of the model and the reference with the same
-    corruptions, strengths and number of images.
-    """
-    if not severities:
-        raise ValueError("severities: there are none to compare at")
-    for field in ("table", "seed", "n"):
-        if entry[field] != reference[field]:
-            raise ValueError(f"{field} differs between the two models: {entry[field]!r} and {reference[field]!r}")
-    if set(entry["accuracy"]) != set(reference["accuracy"]):
-        different = sorted(set(entry["accuracy"]) ^ set(reference["accuracy"]))
-        raise ValueError(f"corruptions differ between the two models: only one has {different[0]}")
-    return fit_through_origin(
-        [drop for name in entry["accuracy"] for drop in _drops(reference, name, severities)],
-        [drop for name in entry["accuracy"] for drop in _drops(entry, name, severities)],
-    )
-
-
-def fit_through_origin(x: Sequence[float | int], y: Sequence[float | int]) -> Slope:
-    """Least squares of y = slope x: slope = sum x y / sum x^2, its variance sum (y - slope x)^2 / (n - 1) / sum x^2."""
-    if len(x) != len(y) or not len(x):
-        raise ValueError(f"x and y must have as many points, one at least, not {len(x)} and {len(y)}")
-    square = math.fsum(a * a for a in x)
-    if square == 0:
-        raise ValueError("x: the reference drops by nothing anywhere, so there is no slope")
-    slope = math.fsum(a * b for a, b in zip(x, y, strict=True)) / square
-    residual = math.fsum((b - slope * a) ** 2 for a, b in zip(x, y, strict=True))
-    mean = math.fsum(y) / len(y)
-    total = math.fsum((b - mean) ** 2 for b in y)
-    return Slope(
-        slope=slope,
-        standard_error=math.sqrt(residual / (len(x) - 1) / square) if len(x) > 1 else math.nan,
-        r_squared=1 - residual / total if total > 0 else math.nan,
-        points=len(x),
-    )
-
-
-def _drops(entry: Mapping[str, Any], name: str, severities: Sequence[int]) -> list[float]:
-    if entry["clean_accuracy"] is None:
-        raise ValueError("clean_accuracy: it is not known, so there is no relative drop")
-    for severity in severities:
-        if severity not in entry["severities"]:
-            raise ValueError(f"severities: {severity} was not measured, only {entry['severities']}")
-    values = entry["accuracy"][name]
-    return [relative_drop(entry["clean_accuracy"], values[entry["severities"].index(s)]) for s in severities]

@@ -13,19 +13,3 @@ def corruption_error(error, baseline, clean: float = 0.0, baseline_clean: float 
             below += baseline[name][s] - baseline_clean
         total += above / below
     return total / len(error)
-
-
-def slope_by_search(x, y) -> float:
-    """The slope through the origin with the least squared error, by ternary search."""
-
-    def squared(slope: float) -> float:
-        return sum((b - slope * a) ** 2 for a, b in zip(x, y, strict=True))
-
-    low, high = -100.0, 100.0
-    for _ in range(300):
-        left, right = low + (high - low) / 3, high - (high - low) / 3
-        if squared(left) < squared(right):
-            high = right
-        else:
-            low = left
-    return (low + high) / 2
