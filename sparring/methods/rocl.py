@@ -6,18 +6,18 @@ loss:  (1/3B) sum over the six ordered pairs of views (u, v) of -log( exp(z_u.z_
        + regularizer NT-Xent(x^, t'(x));   keys z_v, z_k carry no gradient
 norm:  clean (one for all three views)
 
-Paper: Kim et al. 2020, "Adversarial Self-Supervised Contrastive Learning". A-RoCL: Gupta et al. 2023 (003), section 6, eq. 6
-       and Algorithm 1, whose lambda is `regularizer`.
+Paper: Kim et al. 2020, "Adversarial Self-Supervised Contrastive Learning". A-RoCL: Gupta et al. 2023, "Contrastive
+       Self-Supervised Learning Leads to Higher Adversarial Susceptibility", eq. 6 and Algorithm 1 (lambda: `regularizer`).
 Code:  Kim-Minseon/RoCL, rocl_train.py, attack_lib.py and loss.py: 2 times SupCon over the 3B rows with three views an image.
 Differs from:
-- the paper writes the anchor t(x) alone, with both positives in one log (`positives="inside"`), and lets gradients flow
-  through keys (`detach_keys=False`); the defaults are the published code's;
+- the paper writes the anchor t(x) alone, with both positives in one log (`positives="inside"`), and holds no key
+  constant (`detach_keys=False`); the defaults are the published code's;
 - the published code embeds x^ and t'(x) a second time for the regularizer, in a batch of their own and among one process's
-  images only; here it reads the forward that the main term makes, on all three views and all processes' images. So batch
-  statistics are of 3B rows and not of 2B, running ones are updated once a step and not twice (the second time without
-  t(x)), and B of 5B forwards are left of its 2B; the term weighs 1/256;
-- the published code adds 1e-8 in and around its logarithms, and stops its warm-up at the same rate but starts it at a tenth
-  of it; biases and batch norms are left alone by LARS here, where its LARS adapts and decays them too;
+  images only; here it reads the forward of the main term, on all three views and all processes' images. That saves two
+  of five forwards. The embeddings of a term that weighs 1/256 are then normalised by statistics of 3B rows and not of
+  2B, and running statistics are updated once a step and not twice, the second time without t(x);
+- the published code adds 1e-8 to the arguments of its logarithms and to its denominators; its warm-up starts at a fifteenth
+  of the rate, here at a thousandth;
 - the pairs of A-RoCL are chosen once a mini-batch from t(x) and t'(x) in evaluation mode, and x^ takes those of t(x).
   The paper does not say when or from what.
 """
