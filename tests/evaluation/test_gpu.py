@@ -1,4 +1,6 @@
-"""On a CUDA device: classifiers on features, attacks on representations and SLF give the CPU's figures."""
+"""On a CUDA device: classifiers on features, attacks on representations and finetuning give the CPU's figures."""
+
+import copy
 
 import pytest
 import torch
@@ -6,7 +8,7 @@ from torch import nn
 
 from sparring.attacks import PGD, Linf
 from sparring.attacks.classifier import Untargeted
-from sparring.evaluation import SLF, OnFeatures, SoftKNN, check_classifier, features, movement
+from sparring.evaluation import AFF, ALF, SLF, OnFeatures, Semi10, SoftKNN, check_classifier, features, movement
 from tests.encoders.configs import encoder
 
 pytestmark = pytest.mark.gpu
@@ -51,3 +53,19 @@ def test_movement_and_slf(images):
     on_device = SLF("adv", epochs=2).fit(model, images, labels)
     assert on_device.classifier.weight.is_cuda
     torch.testing.assert_close(on_device.classifier.weight.cpu(), fitted, atol=1e-4, rtol=1e-2)
+
+
+def test_finetuning(images):
+    """The attacks of ALF and AFF start at the image here: random starts are drawn on the device and differ."""
+    labels, attack = torch.arange(40) % 4, PGD(Linf(8 / 255), steps=2, random_start=False)
+    here_encoder = encoder(dual=True)
+    there_encoder = copy.deepcopy(here_encoder).cuda()
+    for protocol in (
+        ALF("adv", epochs=2, attack=attack),
+        AFF("adv", epochs=2, lr=1e-3, attack=attack),
+        Semi10("adv", epochs=2, lr=1e-3, attack=attack),
+    ):
+        here = protocol.fit(here_encoder, images, labels)
+        there = protocol.fit(there_encoder, images, labels)
+        assert there.classifier.weight.is_cuda
+        torch.testing.assert_close(there.classifier.weight.cpu(), here.classifier.weight, atol=1e-3, rtol=1e-1)
