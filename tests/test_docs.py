@@ -10,7 +10,14 @@ from sparring.cli import VERBS, main
 ROOT = Path(__file__).parent.parent
 BLOCKS = [
     pytest.param(block, id=f"{page}-{number}")
-    for page in ("README.md", "docs/python.md", "docs/command-line.md", "docs/robustness.md", "docs/recipes.md", "docs/pretraining.md")
+    for page in (
+        "README.md",
+        "docs/python.md",
+        "docs/command-line.md",
+        "docs/robustness.md",
+        "docs/recipes.md",
+        "docs/pretraining.md",
+    )
     for number, block in enumerate(re.findall(r"^```python\n(.*?)^```", (ROOT / page).read_text(), re.M | re.S))
 ]
 TRANSCRIPT = re.findall(r"^\$ sparring (.*)\n(sparring: .*)$", (ROOT / "docs/command-line.md").read_text(), re.M)

@@ -131,6 +131,20 @@ def test_every_image_is_attacked_also_a_wrong_one_and_stays_in_its_ball(ascl):
     assert encoder.training  # its own mode is left alone
 
 
+def test_robust_is_right_before_and_after():
+    logits = torch.eye(3)[[0, 1, 2, 0]]
+
+    class Certain(torch.nn.Module):  # right on every image, whatever is done to it
+        def represent(self, x, domain="clean"):
+            return logits[: len(x)] + 0 * x.mean()
+
+    model, y = looking.OnFeatures(Certain(), torch.nn.Identity()), torch.tensor([0, 1, 2, 0])
+    before = seen(model, torch.rand(4, 3, 2, 2))
+    wrong_before = replace(before, logits=logits.roll(1, dims=0))
+    found = looking.point(model, torch.rand(4, 3, 2, 2), y, LATENT, 8 / 255, clean=wrong_before).entry
+    assert (found["clean"]["correct"], found["robust"]["correct"]) == (1, 1)
+
+
 def test_counts_are_those_that_training_logged(ascl):
     counts = read(ascl)[0]["counts"]
     records = [json.loads(line) for line in (ascl / "metrics.jsonl").read_text().splitlines()]

@@ -30,7 +30,9 @@ class About:
 
 
 ABOUT = {
-    "digits": About("scikit-learn's 1,797 handwritten digits, 8x8 (embedded, no download); brought to 16x16", 1, 16, 10),
+    "digits": About(
+        "scikit-learn's 1,797 handwritten digits, 8x8 (embedded, no download); brought to 16x16", 1, 16, 10
+    ),
     "cifar10": About("CIFAR-10: 60,000 colour photographs of 10 classes, 32x32", 3, 32, 10),
     "cifar100": About("CIFAR-100: 60,000 colour photographs of 100 classes, 32x32", 3, 32, 100),
     "fashion-mnist": About("Fashion-MNIST: 70,000 grayscale pictures of 10 kinds of clothing, 28x28", 1, 28, 10),

@@ -136,7 +136,7 @@ def test_other_selectors_are_asked_for_every_loss(encoder):
     assert len(asked) == 3
 
 
-@pytest.mark.parametrize("base", [SimCLR(), UEL(), Plain()], ids=str)
+@pytest.mark.parametrize("base", [SimCLR(), UEL(), Plain()], ids=lambda base: type(base).__name__)
 def test_nothing_removed_changes_nothing(base, encoder):
     """Precision in the first epoch, through the fixed pairs, to the bit."""
     ours = CLAE(replace(base, pairs=Precision()))(encoder, new_batch())

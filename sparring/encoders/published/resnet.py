@@ -52,7 +52,9 @@ class PublishedResNet(nn.Module):
             setattr(self, f"layer{stage + 1}", nn.Sequential(*layers))
         self.features = inputs
         self.words = DEPTHS.get((bottleneck, tuple(blocks)), f"ResNet of {'+'.join(map(str, blocks))} blocks")
-        self.words += f", {stem}x{stem} stem, {inputs:,} features" + (f", width {width}" if width != 64 else "")
+        self.words += f" of width {width}" if width != 64 else ""
+        self.words += f", bottlenecks of {inner} channels in {groups} groups" if inner != width else ""
+        self.words += f", {stem}x{stem} stem, {inputs:,} features"
 
     def forward(self, x: Tensor) -> Tensor:
         """Pooled features."""
