@@ -53,7 +53,12 @@ class Budget:
         removal = full.removal
         if removal.every is not None:  # its schedule is counted in epochs
             assert training.epochs is not None
-            removal = replace(removal, every=max(1, round(removal.every * epochs / training.epochs)))
+            exact = removal.every * epochs / training.epochs
+            every = max(1, round(exact))
+            # Recall ends after every * parts / 2 epochs: whole epochs in `every` must not move that end
+            recall = full.method.pairs == "recall" and removal.parts is not None
+            parts = max(1, round(removal.parts * exact / every)) if recall else removal.parts
+            removal = replace(removal, every=every, parts=parts)
         return replace(
             full,
             removal=removal,

@@ -1,8 +1,8 @@
 """Who is susceptible, and what helps: supervised, contrastive and robust contrastive encoders in one table.
 
-Table: none of the paper's; it puts the rows of paper 003's Tables 3, 4 and 5 beside each other under the same attacks, the
-       paper's figures with them where it has them, and adds two that nobody has run: CLAE whose pairs lose suspected false
-       negatives (Precision), and ACL with Precision whose adversary is CLAE's with a random start (F-FGSM, one step).
+Table: none of the paper's; it puts the rows of paper 003's Tables 3, 4 and 5 beside each other under the same attacks and
+       adds two that nobody has run: CLAE whose pairs lose suspected false negatives (Precision), and ACL with Precision whose
+       adversarial views are made as CLAE makes them, with a random start (F-FGSM, one step), instead of by PGD.
 Data:  CIFAR-10.
 Cost:  see `csl_rows.COST` and `csl_table5.RECIPE.cost`.
 Run:   sparring reproduce csl.comparison
@@ -74,8 +74,8 @@ RECIPE = Recipe(
     rows=tuple(Row(name, run, classifier=classifier(name)) for name, run in ROWS.items()),
     columns=COLUMNS,
     claims=(
-        Claim("SupCon", "SimCLR", "SupCon is more robust than SimCLR (003, Table 3)", WEAK),
-        Claim("SupCE", "SimCLR", "cross-entropy is more robust than SimCLR (003, Table 3)", WEAK[1:]),
+        Claim("SupCon", "SimCLR", "SupCon is more robust than SimCLR (003, Tables 3, 4, 8)", WEAK),
+        Claim("SupCE", "SimCLR", "cross-entropy is more robust than SimCLR (003, Table 3, by other attacks)", WEAK[1:]),
         *(
             Claim(name, "SimCLR", f"removing false negatives is more robust: {name[10:]} (003, Table 4)", WEAK)
             for name in ROWS

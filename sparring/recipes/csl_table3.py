@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from sparring.recipes.claims import Claim
+from sparring.recipes.csl_rows import CIFAR_100 as CSL_CIFAR_100
 from sparring.recipes.csl_rows import COST, SIMCLR, SUPCE, SUPCON, attacked, classifier_of, printed
 from sparring.recipes.recipe import Column, Recipe, Row, derived
 
@@ -47,7 +48,7 @@ CIFAR_100 = replace(
     rows=tuple(
         Row(
             name,
-            derived(run, {"data.name": "cifar100"}),
+            derived(run, CSL_CIFAR_100),
             printed("003_T3", name, COLUMNS, "cifar100"),
             classifier_of(name),
         )

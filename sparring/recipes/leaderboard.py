@@ -30,5 +30,6 @@ def leaderboard(paths: Iterable[Path]) -> str:
         recipe, budget = find(experiment), next(budget for budget in BUDGETS.values() if budget.label == label)
         commits = sorted({result["environment"].get("commit", "unknown")[:8] for result in results})
         where = f"Measured on {machine}, trained at commit {', '.join(commits)}. {len(results)} runs; claims:"
-        parts.append("\n".join([*table(recipe, budget, results), "", where, "", *verdicts(recipe, budget, results)]))
+        judged = [line for line in verdicts(recipe, budget, results) if ": not measured: " not in line]
+        parts.append("\n".join([*table(recipe, budget, results), "", where, "", *judged]))
     return "\n\n".join(parts) + "\n"
