@@ -179,10 +179,10 @@ class Trained:
         self.labels = torch.arange(batch, device=device) % CLASSES
 
     def now(self) -> float:
-        """Seconds, when all is done that was asked for."""
+        """Seconds, when all is done that was asked for: of `clock_of`."""
         if self.device == "cuda":
             torch.cuda.synchronize()
-        return time.perf_counter()
+        return clock_of(self.device)()
 
     def step(self) -> float:
         """One training step; its seconds."""
@@ -228,6 +228,11 @@ class Trained:
         if self.supervised:
             return functional.cross_entropy(self.encoder.outputs(x).logits, self.labels)
         return self.encoder(x)[:, 0].sum()
+
+
+def clock_of(device: str) -> Callable[[], float]:
+    """Processor time where one thread does all the work, which other programs of the machine change least; else wall time."""
+    return time.process_time if device == "cpu" and torch.get_num_threads() == 1 else time.perf_counter
 
 
 def measure(rows: dict[str, Row], repeats: int, make: Callable[[Row], Trained]) -> dict[str, Any]:
@@ -326,7 +331,7 @@ def main() -> None:
     )
     print(
         f"{args.encoder}, {args.image_size} px, batch {args.batch}, {args.precision}, {args.device}, "
-        f"{torch.get_num_threads()} threads, {args.repeats} rounds\n{table(result)}"
+        f"{torch.get_num_threads()} threads, {args.repeats} rounds, {clock_of(args.device).__name__}\n{table(result)}"
     )
     if args.json:
         from sparring.training.run_folder import environment  # with Lightning behind it

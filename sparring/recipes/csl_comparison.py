@@ -4,6 +4,7 @@ Table: none of the paper's; it puts the rows of paper 003's Tables 3, 4 and 5 be
        adds two that nobody has run: CLAE whose pairs lose suspected false negatives (Precision), and ACL with Precision whose
        adversarial views are made as CLAE makes them, with a random start (F-FGSM, one step), instead of by PGD.
 Data:  CIFAR-10.
+       AutoAttack runs on 100 images.
 Cost:  see `csl_rows.COST` and `csl_table5.RECIPE.cost`.
 Run:   sparring reproduce csl.comparison
 """
@@ -98,7 +99,7 @@ RECIPE = Recipe(
     ),
     robustness=(
         attacked("csl-cifar-fgsm-8", "csl-cifar-pgd4-1", "csl-robust-pgd-8"),
-        autoattack(1),
+        autoattack(1, images=100),
         CORRUPTED,
     ),
     latent=LatentConfig(eps=1 / 255, steps=4, radii=[0.0, 1 / 255], epochs=False, images=1000),

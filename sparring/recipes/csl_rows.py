@@ -92,9 +92,9 @@ def attacked(*names: str, images: int | None = None, **settings: object) -> Unde
     return Under(RobustnessConfig(attack=list(names), images=images, trust=False, **settings))  # type: ignore[arg-type]
 
 
-def autoattack(k: int) -> Under:
-    """AutoAttack at k/255 on 1,000 images."""
-    return Under(RobustnessConfig(attack=["autoattack"], eps=k / 255, images=1000, trust=False), f" {k}/255")
+def autoattack(k: int, images: int = 1000) -> Under:
+    """AutoAttack at k/255."""
+    return Under(RobustnessConfig(attack=["autoattack"], eps=k / 255, images=images, trust=False), f" {k}/255")
 
 
 def printed(table: str, method: str, columns: tuple[Column, ...], dataset: str = "cifar10") -> Numbers:
