@@ -81,11 +81,12 @@ def measure(
     which = {"checkpoint": checkpoint.name, "epochs_trained": checkpoints.position(checkpoint)[0]}
     run_folder.write_json(run / RESULTS, {name: entry | which for name, entry in results.items()})
     shown = _some(test_images, config.training.seed)
+    method = build_method(without_removal(config))
     collect(
         run,
         encoder,
-        build_method(without_removal(config)),
-        build_attack(config if has_attack(config) else another(config)),
+        method,
+        method.attack if has_attack(config) else build_attack(another(config)),
         images=shown.images if isinstance(shown.images, Tensor) else torch.cat(list(shown.images)),
         labels=shown.labels,
         classes=shown.classes,

@@ -13,7 +13,8 @@ import torch
 import yaml
 
 from sparring.cli import main
-from sparring.listing import methods
+from sparring.listing import KINDS, methods
+from sparring.measuring import PROTOCOLS
 
 TINY = [
     *(
@@ -80,14 +81,14 @@ print("heavy:", sorted({"torch", "numpy", "lightning", "jsonargparse", "yaml"} &
         ("evaluate nope", "RUN is nope, but there is no such run folder"),
         ("evaluate", "evaluate needs one run folder, such as runs/clae-digits-seed0, not none"),
         ("evaluate nope --alpha 1", "--alpha cannot be changed by evaluate: a run is measured as it was trained"),
-        ("evaluate nope --protocol kmeans", "--protocol must be one of knn, logistic, linear, own, not 'kmeans'"),
+        ("evaluate nope --protocol kmeans", f"--protocol must be one of {', '.join(PROTOCOLS)}, not 'kmeans'"),
         (
             "report nope",
             "nope is no run folder: it holds no config.yaml, nor the robustness.json of a model's evaluation",
         ),
         (
             "list dat",
-            "list knows methods, attacks, evaluation-attacks, data, encoders, pairs, views, not 'dat'; did you mean data?",
+            f"list knows {', '.join(KINDS)}, not 'dat'; did you mean data?",
         ),
     ],
 )

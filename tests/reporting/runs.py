@@ -56,7 +56,7 @@ def images(n: int = 24):
 CONFIG = RunConfig(
     method=MethodConfig(name="clae", base="simclr", alpha=1.0, temperature=0.5),
     data=DataConfig(name="folder", train_images=60),
-    encoder=EncoderConfig(name="resnet20"),
+    encoder=EncoderConfig(name="resnet20", adv_momentum=0.01),
     training=TrainingConfig(epochs=4, batch_size=12, seed=3),
     evaluation=EvaluationConfig(knn_k=5, knn_temperature=0.5),
 )
