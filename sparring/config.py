@@ -229,8 +229,8 @@ class EvaluationConfig:
     """Epochs of slf, alf, aff, finetune, semi-1, semi-10, linear-003 and rocl-linear; None is the protocol's own. Fewer make
     the rate fall earlier in proportion, and the figure's label says so."""
     domain: Literal["clean", "adv"] | None = None
-    """Which batch norm the evaluation uses; None is clean, and for acl with two of them adv. (aff and semi use both and keep
-    adv.)"""
+    """Which batch norm the evaluation uses; None is clean, and adv where acl or a published file has two of them. (aff and
+    semi use both and keep adv.)"""
     attack_eps: list[Radius] = field(default_factory=lambda: [0.0, 0.01, 0.03, 0.07, 0.1])
     """Radii of the report's loss-against-eps curves, in the units of the training attack."""
 

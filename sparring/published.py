@@ -6,10 +6,9 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
-
-import torch
 
 from sparring.config import RunConfig
 from sparring.data import ImageSet, load_images
@@ -17,10 +16,12 @@ from sparring.encoders.published import Published, load_published
 from sparring.evaluation import check_robustness, evaluate
 from sparring.evaluation.robust import Progress
 from sparring.measuring import RobustnessConfig, WeightsConfig
+from sparring.norms import has_domains
 from sparring.reporting import write_report
 from sparring.robustness import classifier, measure_into
 from sparring.training import run_folder
 from sparring.training.check import device_of
+from sparring.types import Domain
 from sparring.untrained import untrained
 
 SUBJECT = "weights.json"
@@ -44,7 +45,8 @@ def of_weights(
     robustness.json with `robustness`, and report.html into `config.out` (runs/weights-FILE if None). `protocols` None is
     kNN, logistic regression and, where the file holds a classifier of as many classes as the images have, that one; with
     `robustness` alone nothing but the attacked classifier is fitted: `robustness.classifier`, or the same default. Of
-    `config` only data, evaluation, training.seed, training.device and out are used.
+    `config` only data, evaluation, training.seed, training.device and out are used; `evaluation.domain` None is the adversarial
+    batch norm where the encoder has two, and weights.json says so.
 
     Raises ValueError, before anything is written, for a file or folder that cannot be used, images of another number of
     channels, and images without labels under attack.
@@ -71,12 +73,14 @@ def of_weights(
         raise ValueError(f"protocol own: {path} {has}, the images have {len(train.classes):,}; choose another")
     if attacked and (train.labels is None or test.labels is None):
         raise ValueError(f"the images of {test.name} have no labels: there is no class to be wrong in")
-    if config.evaluation.knn_temperature is None:
-        config.evaluation.knn_temperature = KNN_TEMPERATURE
+    evaluation = config.evaluation
+    temperature = KNN_TEMPERATURE if evaluation.knn_temperature is None else evaluation.knn_temperature
+    domain = evaluation.domain or published.domain
+    config = replace(config, evaluation=replace(evaluation, knn_temperature=temperature, domain=domain))
     place_of_work = device_of(config)
     encoder.to(place_of_work)
     with run_folder.held(folder):
-        described = _described(published, path, digest, train, test, config, place_of_work)
+        described = _described(published, path, digest, train, test, config, domain)
         if names:
             results = evaluate(
                 encoder,
@@ -123,17 +127,20 @@ def _described(
     train: ImageSet,
     test: ImageSet,
     config: RunConfig,
-    device: torch.device,
+    domain: Domain,
 ) -> dict[str, Any]:
     """What weights.json says."""
-    domain, seed = config.evaluation.domain or "clean", config.training.seed
-    probe = untrained(published.encoder, train, test, domain=domain, seed=seed, device=device)
+    seed, words = config.training.seed, published.words
+    probe = untrained(published.encoder, train, test, domain=domain, seed=seed, device=device_of(config))
+    if has_domains(published.encoder):
+        measured, other = ("adversarial", "clean") if domain == "adv" else ("clean", "adv")
+        words += f"; figures go through the {measured} one of its batch norms (--domain {other} for the other)"
     return {
         "schema": 1,
         "file": str(path),
         "sha256": digest,
         "layout": published.report.layout,
-        "words": published.words,
+        "words": words,
         "keys": published.report.entry(),
         "untrained": dataclasses.asdict(probe),
         "domain": domain,

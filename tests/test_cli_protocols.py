@@ -8,7 +8,18 @@ from sparring.cli import main
 from sparring.evaluation.finetuned import FINETUNED
 from tests.test_cli import TINY
 
-ALL = ["slf", "alf", "aff", "finetune", "semi-10", "linear-003", "linear-003-supcon", "rocl-linear", "rocl-linear-adv"]
+ALL = [
+    "slf",
+    "alf",
+    "aff",
+    "aff-single",
+    "finetune",
+    "semi-10",
+    "linear-003",
+    "linear-003-supcon",
+    "rocl-linear",
+    "rocl-linear-adv",
+]
 
 
 @pytest.fixture(scope="module")

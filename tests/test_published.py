@@ -56,9 +56,25 @@ def test_attacks_on_a_classifier_fitted_on_it(acl, capsys):
     assert code == 0, err
     folder = Path("runs/weights-model_1000")
     seen = json.loads((folder / "robustness.json").read_text())
-    assert seen["subject"]["words"] == "knn v1 on h of model_1000.pt" and seen["subject"]["domain"] == "clean"
+    assert seen["subject"]["words"] == "knn v1 on h of model_1000.pt" and seen["subject"]["domain"] == "adv"
     assert not (folder / "results.json").exists() and (folder / "weights.json").is_file()
     assert "Robustness" in (folder / "report.html").read_text() and "fgsm" in out
+
+
+def test_of_two_batch_norms_the_adversarial_one_is_measured_unless_the_clean_one_is_asked_for(acl, capsys):
+    seen = {}
+    for asked in ([], ["--domain", "clean"]):
+        code, out, err = run(
+            capsys, "evaluate", f"weights:{acl}", *DATA, "--protocol", "slf,finetune", "--finetune-epochs", "1", *asked
+        )
+        assert code == 0, err
+        read = [
+            json.loads(Path("runs/weights-model_1000", f"{name}.json").read_text()) for name in ("weights", "results")
+        ]
+        seen[bool(asked)] = [read[0]["domain"], *(read[1][name]["domain"] for name in ("slf", "finetune"))]
+        measured, other = ("clean", "adv") if asked else ("adversarial", "clean")
+        assert f"figures go through the {measured} one of its batch norms (--domain {other} for the other)" in out
+    assert seen == {False: ["adv"] * 3, True: ["clean"] * 3}
 
 
 def test_a_classifier_in_the_file_is_measured_if_it_fits(acl, capsys):

@@ -51,7 +51,7 @@ def class_distances(
     or a class with fewer than 2 instances, rows that are not finite or (but for l2) of length 0, and a class whose
     instances all coincide, whose inter/intra ratio is infinite.
 
-    Paper: Gupta et al. 2022, section 4.2, Fig. 3, and supplement, section G.
+    Paper: Gupta et al. 2022, section 4.3, Fig. 3, and supplement, section G.
     """
     _check(rows, labels, distance)
     rows, labels = rows.detach().double(), labels.long().to(rows.device)

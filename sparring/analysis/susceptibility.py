@@ -1,4 +1,4 @@
-"""How much of its accuracy a model loses under attack, against a supervised twin (003, Tables 1 to 5, 7, 8).
+"""How much of its accuracy a model loses under attack, against a supervised twin (003, Tables 1 to 4 and 6 to 8).
 
     relative drop   d = 1 - acc_attacked / acc_clean
     gap closed      (d_base - d_method) / (d_base - d_twin)

@@ -1,7 +1,7 @@
 """The evaluation attacks of the papers by name: `preset("ascl-mpgd")`; PRESETS says in one line what each is.
 
 Data, not code. ASCL: Bui et al., "Understanding and Achieving Efficient Robustness with Adversarial Supervised
-Contrastive Learning". CSL: Gupta et al., "On Higher Adversarial Susceptibility of Contrastive Self-Supervised Learning".
+Contrastive Learning". CSL: Gupta et al. 2022, "On Higher Adversarial Susceptibility of Contrastive Self-Supervised Learning".
 RoCL: Kim et al., "Adversarial Self-Supervised Contrastive Learning", and its code (Kim-Minseon/RoCL).
 
 ASCL does not say how its multi-targeted PGD picks classes and what it maximises, CSL states no step size at all. Where

@@ -116,7 +116,7 @@ def pipeline(name: str, image_size: int) -> Pipeline:
             ),
         ),
         "supcon-ce": Pipeline(
-            "one view for classifiers: as supcon with a quarter of its colour jitter (003, appendix B.3)",
+            "one view for classifiers: as supcon with a quarter of its colour jitter, half its hue (003, appendix B.3)",
             (
                 RandomResizedCrop(image_size, scale=(0.2, 1.0)),
                 RandomHorizontalFlip(),

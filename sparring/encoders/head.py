@@ -5,7 +5,8 @@ Paper: ASCL, supplement, section 8.1: identity (none), p1 (linear, dim 128) and 
 Code:  chihhuiho/CLAE, Plain/models/resnet_cifar.py (linear) and SimCLR/modules/simclr_BN.py (mlp), biases included.
 The division by the length is the encoder's.
 mlp3-bn is that of VITA-Group/Adversarial-Contrastive-Learning, all of whose layers are as wide as h (512).
-Differs from: ASCL writes p1 as a matrix alone; `linear` has the bias of CLAE and of tuananhbui89/ASCL's own p1.
+Differs from: ASCL writes p1 as a matrix alone; `linear` has the bias of CLAE and of tuananhbui89/ASCL's own p1. ACL's
+constructor makes three layers, its forward (commit 137f7cd) stops after the second norm; mlp3-bn applies all three.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Measuring encoders and classifiers: clean and robust accuracy with intervals, corruptions, and whether to believe them."""
 
-from sparring.evaluation.aff import AFF, CleanFinetuning
+from sparring.evaluation.aff import AFF, AFFSingle, CleanFinetuning
 from sparring.evaluation.check import check_robustness
 from sparring.evaluation.classifier import OnFeatures, SoftKNN, check_classifier
 from sparring.evaluation.corrupted import corruption_accuracy
@@ -28,6 +28,7 @@ __all__ = [
     "ALF",
     "KNN",
     "SLF",
+    "AFFSingle",
     "Attacked",
     "Check",
     "CleanFinetuning",

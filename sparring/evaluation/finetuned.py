@@ -10,7 +10,7 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from sparring.config import EvaluationConfig
-from sparring.evaluation.aff import AFF, CleanFinetuning
+from sparring.evaluation.aff import AFF, AFFSingle, CleanFinetuning
 from sparring.evaluation.classifier import OnFeatures
 from sparring.evaluation.finetuning import Finetuning
 from sparring.evaluation.intervals import wilson
@@ -27,6 +27,7 @@ FINETUNED: dict[str, type[Finetuning]] = {
         SLF,
         ALF,
         AFF,
+        AFFSingle,
         CleanFinetuning,
         Semi1,
         Semi10,

@@ -3,7 +3,8 @@
 Scores `[.., N, K]` are cosines of N embeddings with K prototypes; a code is a distribution over the prototypes. Computed
 in float32 at least, from logarithms, so that no eps or temperature makes an infinity.
 
-Paper: Caron et al. 2020 (SwAV), eq. 1-5; as eq. 7-8 in "Adversarial susceptibility of contrastive learning" (003, section H).
+Paper: Caron et al. 2020 (SwAV), eq. 1-5; as eq. 7-8 in Gupta et al. 2022, "On Higher Adversarial Susceptibility of
+       Contrastive Self-Supervised Learning" (003, section H).
 Code:  facebookresearch/swav, main_swav.py.
 """
 

@@ -6,14 +6,16 @@ loss:  ds:  (NT-Xent(a, b) + alpha NT-Xent(a', b')) / (1 + alpha)
        a2a: NT-Xent(a', b')    a2s: NT-Xent(a', b)    s2s: NT-Xent(a, b)
 norm:  a, b clean; a', b' adv (a2a: one norm)
 
-Paper: Jiang et al. 2020, "Robust Pre-Training by Adversarial Contrastive Learning", section 3. A-ACL: Gupta et al. 2023,
-       "Contrastive Self-Supervised Learning Leads to Higher Adversarial Susceptibility", Algorithm 2.
+Paper: Jiang et al. 2020, "Robust Pre-Training by Adversarial Contrastive Learning", section 3. A-ACL: Gupta et al. 2022,
+       "On Higher Adversarial Susceptibility of Contrastive Self-Supervised Learning", Algorithm 2.
 Code:  VITA-Group/Adversarial-Contrastive-Learning, train_simCLR.py (ds and s2s; there is none for a2a and a2s).
 Differs from:
 - the paper sums the two streams where the mean is taken here, as in the published code;
 - in the published code the random start may leave [0, 1] until the first step (`preset="official"`);
 - the published LARS adapts and decays biases and batch norms too, which are left alone here; its warm-up starts at 0, here
-  at a thousandth of the rate;
+  at a thousandth of the rate, and its cosine ends at 1e-6, here at that thousandth (0.005);
+- the head's third layer and norm are applied: the published constructor makes both, its forward (commit 137f7cd) stops after
+  the second norm (the importer of published files leaves them out, `sparring.encoders.published.layouts`);
 - Algorithm 2 writes its false-negative replacement around the images, which would remove anchors and positives; here it
   acts on each anchor's negatives, and those of the clean stream are used in the adversarial one too. In a2a and a2s, which
   have no clean stream, the pairs are chosen from both clean views in evaluation mode.

@@ -1,6 +1,6 @@
 """What RoCL and ACL share: views embedded in one forward, and pairs chosen once from the clean ones.
 
-False negatives are removed for a whole mini-batch (Gupta et al. 2023, Algorithms 1 and 2): the pairs are chosen from the
+False negatives are removed for a whole mini-batch (Gupta et al. 2022, Algorithms 1 and 2): the pairs are chosen from the
 clean views, without gradient, and are then the same in every step of the attack and in every term of the loss, so that
 the attack climbs what training descends.
 """

@@ -35,7 +35,7 @@ from sparring.attacks import FGSM, Linf
 from sparring.methods.plain import Plain
 from sparring.methods.settings import Settings
 from sparring.methods.simclr import SimCLR
-from sparring.pairs import fixed, looks_at_embeddings
+from sparring.pairs import check_whole_images, fixed, looks_at_embeddings
 from sparring.types import Attack, Batch, Encoder, Images, Method, Objective, Terms
 
 
@@ -60,6 +60,10 @@ class CLAE:
     preset: Literal["paper", "official"] = "paper"
 
     dual: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        """Refuses pairs without single views: a' stands for a."""
+        check_whole_images(getattr(self.base, "pairs", None), "CLAE")
 
     @property
     def needs_labels(self) -> bool:

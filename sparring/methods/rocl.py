@@ -6,8 +6,8 @@ loss:  (1/3B) sum over the six ordered pairs of views (u, v) of -log( exp(z_u.z_
        + regularizer NT-Xent(x^, t'(x));   keys z_v, z_k carry no gradient
 norm:  clean (one for all three views)
 
-Paper: Kim et al. 2020, "Adversarial Self-Supervised Contrastive Learning". A-RoCL: Gupta et al. 2023, "Contrastive
-       Self-Supervised Learning Leads to Higher Adversarial Susceptibility", eq. 6 and Algorithm 1 (lambda: `regularizer`).
+Paper: Kim et al. 2020, "Adversarial Self-Supervised Contrastive Learning". A-RoCL: Gupta et al. 2022, "On Higher Adversarial
+       Susceptibility of Contrastive Self-Supervised Learning", eq. 6 and Algorithm 1 (lambda: `regularizer`).
 Code:  Kim-Minseon/RoCL, rocl_train.py, attack_lib.py and loss.py: 2 times SupCon over the 3B rows with three views an image.
 Differs from:
 - the paper writes the anchor t(x) alone, with both positives in one log (`positives="inside"`), and holds no key
@@ -16,8 +16,10 @@ Differs from:
   images only; here it reads the forward of the main term, on all three views and all processes' images. That saves two
   of five forwards. The embeddings of a term that weighs 1/256 are then normalised by statistics of 3B rows and not of
   2B, and running statistics are updated once a step and not twice, the second time without t(x);
+- the published attack too is over one process's rows; here it climbs the loss over all processes' images;
 - the published code adds 1e-8 to the arguments of its logarithms and to its denominators; its warm-up starts at a fifteenth
-  of the rate, here at a thousandth;
+  of the rate, here at a thousandth, where the cosine ends too (there below it, its period being as long as the whole run);
+- the published LARS adapts and decays all parameters as one group, here biases and batch norms are left alone;
 - the pairs of A-RoCL are chosen once a mini-batch from t(x) and t'(x) in evaluation mode, and x^ takes those of t(x).
   The paper does not say when or from what.
 """
@@ -36,7 +38,7 @@ from sparring.losses import info_nce
 from sparring.methods.attacked_views import choose, constant, embed_together
 from sparring.methods.settings import Settings
 from sparring.methods.supervised import AttackMode, evaluating
-from sparring.pairs import fixed, same_image, select
+from sparring.pairs import check_whole_images, fixed, same_image, select
 from sparring.types import Attack, Batch, Encoder, Images, Selector, Terms
 
 
@@ -66,6 +68,10 @@ class RoCL:
         batch_size=512,
         epochs=1000,
     )
+
+    def __post_init__(self) -> None:
+        """Refuses pairs without single views: x^ stands for t(x)."""
+        check_whole_images(self.pairs, "RoCL")
 
     def __call__(self, encoder: Encoder, batch: Batch) -> Terms:
         """The terms, in nats."""

@@ -6,7 +6,7 @@ loss:  NT-Xent = (1/2B) sum over both views' rows i of -log( exp(z_i.z_i+ / T) /
 norm:  clean
 
 Paper: Chen et al. 2020; the baseline of "Contrastive Learning with Adversarial Examples" (CLAE), section 3.6. With false
-       negatives removed: Gupta et al. 2023, section 5 (see `sparring.pairs.false_negatives`).
+       negatives removed: Gupta et al. 2022, section 5 (see `sparring.pairs.false_negatives`).
 Code:  chihhuiho/CLAE, SimCLR/modules/nt_xent.py: the same value (mean over 2B rows, gradient through both sides).
 Differs from: nothing; the published mask needs a fixed batch size, this one does not.
 """

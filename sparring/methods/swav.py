@@ -7,14 +7,15 @@ loss:  (1/2) sum over a, b of the mean over the other views v of -(1/B) sum_n su
 norm:  clean
 
 Paper: Caron et al. 2020, "Unsupervised Learning of Visual Features by Contrasting Cluster Assignments"; eq. 7-8 (section H)
-       of "Adversarial susceptibility of contrastive learning" (003), which takes its published ImageNet weights.
+       of Gupta et al. 2022, "On Higher Adversarial Susceptibility of Contrastive Self-Supervised Learning" (003), which takes
+       its published ImageNet weights.
 Code:  facebookresearch/swav, main_swav.py: ResNet-50, batch 4096, SGD 4.8 with LARC 0.001, weight decay 1e-6, cosine after 10
        epochs of warm-up, hidden 2048, 128 dimensions, prototypes frozen for 313 steps (one epoch), no queue, crops of area 0.14-1
        and 6 smaller ones of 0.05-0.14, blur. At batch 256: rate 0.6, queue 3840 from epoch 15, frozen for one epoch.
        The defaults are CIFAR's of vturrisi/solo-learn, scripts/pretrain/cifar/swav.yaml.
 Differs from:
 - solo-learn's LARS takes at most a rate of 0.6 (trust 0.02, clipped), ours 0.6 times a trust of 0.001, as main_swav.py at
-  this batch size; the cosine ends at 0, not at 0.0006; crops have an area of 0.14-1 as in main_swav.py (solo-learn: 0.08-1)
+  this batch size; its cosine ends at 0, ours at 0.0006; crops have an area of 0.14-1 as in main_swav.py (solo-learn: 0.08-1)
   and no blur, and pixels are normalised by 0.5;
 - prototypes are frozen for whole epochs, and the queue takes part while it fills, not only once it is full;
 - Sinkhorn sees the batch of all processes on each of them, and logarithms (see `sparring.losses.sinkhorn`).

@@ -94,6 +94,11 @@ def has_domains(module: nn.Module) -> bool:
     return bool(duals_of(module))
 
 
+def robust_domain(module: nn.Module) -> Domain:
+    """The domain whose norms robust figures go through: the adversarial examples' where there are two (DynACL, ACL)."""
+    return "adv" if has_domains(module) else "clean"
+
+
 def domain_of(module: nn.Module) -> Domain:
     """The domain in use; clean for a module without a second batch norm. ValueError if its layers differ."""
     found: set[Domain] = {layer.domain for layer in duals_of(module)}

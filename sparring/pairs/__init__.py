@@ -1,6 +1,6 @@
 """Pair selectors: from what is known of the rows of a batch to the masks P(i) and A(i)."""
 
-from sparring.pairs.choice import fixed, looks_at_embeddings, removal_quality, select
+from sparring.pairs.choice import check_whole_images, fixed, looks_at_embeddings, removal_quality, select
 from sparring.pairs.false_negatives import Frequency, Precision, PseudoLabels, Recall
 from sparring.pairs.local import hard, leaked, leaked_official, soft
 from sparring.pairs.replacement import Replacement, Unit
@@ -17,6 +17,7 @@ __all__ = [
     "Replacement",
     "Selector",
     "Unit",
+    "check_whole_images",
     "fixed",
     "hard",
     "leaked",

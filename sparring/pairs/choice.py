@@ -49,7 +49,8 @@ def fixed(pairs: Pairs, stands_for: Int[Tensor, " M"] | None = None) -> Selector
 
     With `stands_for` the rows are others than those that `pairs` `[N, N]` were chosen for: row r takes the place of row
     `stands_for[r]`, as an adversarial view that of its clean view. Rows that stand for the same one are views of one
-    image, hence each other's positives. `arange(B).repeat(2)`: two views that both stand for the first.
+    image, hence each other's positives. `arange(B).repeat(2)`: two views that both stand for the first. The weights of an
+    anchor's negatives keep their mean only if whole images were removed (`check_whole_images`).
     """
     if stands_for is not None:
         same = stands_for[:, None] == stands_for
@@ -58,6 +59,16 @@ def fixed(pairs: Pairs, stands_for: Int[Tensor, " M"] | None = None) -> Selector
         weight = None if pairs.weight is None else torch.where(same, 1.0, pairs.weight[at])
         pairs = Pairs(pairs.positive[at] | copies, pairs.contrast[at] | copies, weight)
     return Fixed(pairs)
+
+
+def check_whole_images(selector: object, method: str) -> None:
+    """A ValueError if `selector` removes views by themselves: where views stand for others (`fixed`), only whole images can
+    leave. Each view of a removed image stands for one that left; a view alone would leave once, twice or not at all."""
+    if getattr(selector, "unit", "instance") == "view":
+        raise ValueError(
+            f"unit is 'view', but in {method} one view stands for another, so that only whole images can be removed: "
+            "choose unit 'instance'"
+        )
 
 
 def looks_at_embeddings(selector: object) -> bool:

@@ -13,7 +13,7 @@ to the anchor (largest cosine of the loss's own embeddings, detached) leave its 
 Neither the anchor nor a view of its own image ever leaves, and at least one other image stays: k is at most B - 2.
 
 - `unit="instance"`: an image counts by the nearest of its views, and leaves with all of them. "view": V k rows leave, each
-  by itself, so that as many rows leave of V views.
+  by itself, so that as many rows leave of V views; not for methods in which one view stands for another (RoCL, CLAE).
 - `replacement="none"`: the removed are missing in the denominator. "resample": as many as were removed are drawn, with
   replacement, from the anchor's remaining negatives, and weigh once more for each time (phi of the paper, with the
   batch for the training data). "rescale": the remaining n - k of n weigh n / (n - k), which is the mean of that.
@@ -22,7 +22,7 @@ Neither the anchor nor a view of its own image ever leaves, and at least one oth
 `rows.z` is `[N, D]`, masks and weights are `[N, N]` on its device. All raise ValueError if what they need is None or not
 one a row. Nothing here reads `rows.labels`.
 
-Paper: Gupta et al. 2023, "Contrastive Self-Supervised Learning Leads to Higher Adversarial Susceptibility", section 5
+Paper: Gupta et al. 2022, "On Higher Adversarial Susceptibility of Contrastive Self-Supervised Learning", section 5
 ("removal"), section 6 and eq. 6 ("replacement").
 Code: none was published.
 Differs from: nothing that is known; the paper leaves open what is read here as: instances are counted, not rows; "largest

@@ -42,8 +42,8 @@ def _drawn(remaining: Tensor, removed: Tensor, generator: torch.Generator | None
     which = which.long().clamp(max=left - 1)
     # The first key up to which more than `which` of the remaining stand.
     chosen = torch.searchsorted(place, which, right=True).clamp(max=removed.shape[1] - 1)
-    drawn = torch.zeros(removed.shape, device=removed.device)
-    return drawn.scatter_add_(1, chosen, (removed & (left > 0)).float())
+    draws = (removed & (left > 0)).float()
+    return torch.zeros_like(draws).scatter_add_(1, chosen, draws)
 
 
 def images_of(rows: Rows) -> tuple[Int[Tensor, " N"], int]:

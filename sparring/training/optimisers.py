@@ -18,7 +18,8 @@ class LARS(torch.optim.Optimizer):
 
     Parameter groups with `adapt=False` (biases and batch norms, see `parameter_groups`) take local = 1.
     A layer whose weights or gradients are all zero takes local = 1 too, so that it can start to move.
-    Differs from the paper: the exclusion of biases and batch norms, which SimCLR and RoCL use, is not in it.
+    Differs from the paper: the exclusion of biases and batch norms, which SimCLR uses, is not in it, nor in the published code
+    of RoCL and ACL, whose LARS takes all parameters in one group.
     """
 
     def __init__(

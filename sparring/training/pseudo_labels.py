@@ -7,7 +7,7 @@ itself. True labels are never used; where they exist, purity and mutual informat
 
 RUN/pseudo-labels.npz holds `cluster` [n], in the order of the training set; RUN/pseudo-labels.json what is known of them.
 
-Paper: Gupta et al. 2023, section 5, "Clustering-based (static)", K 20.
+Paper: Gupta et al. 2022, section 5, "Clustering-based (static)", K 20.
 """
 
 from __future__ import annotations

@@ -19,6 +19,8 @@ SELECTORS: dict[str, type] = {
 CHOICES = {"unit": ("instance", "view"), "replacement": ("none", "resample", "rescale")}
 REPLACES = ("rocl", "acl")
 """Methods whose paper replaces what it removes: A-RoCL and A-ACL."""
+STAND_FOR_OTHERS = ("rocl", "clae")
+"""Methods in which the adversarial view stands for the clean one: only whole images can be removed."""
 
 
 def removes(config: RunConfig) -> bool:
@@ -84,6 +86,11 @@ def check_options(config: RunConfig) -> None:
         value = getattr(removal, key)
         if value is not None and value not in allowed:
             raise ValueError(f"removal.{key} must be one of {', '.join(allowed)}, not {value!r}")
+    if removal.unit == "view" and config.method.name in STAND_FOR_OTHERS:
+        raise ValueError(
+            f"removal.unit is 'view', but in {config.method.name} one view stands for another, so that only whole images "
+            "can be removed: choose instance"
+        )
 
 
 def _options(pairs: str) -> set[str]:

@@ -5,7 +5,8 @@ import torch
 from torch import nn
 
 from sparring.attacks import PGD, Linf
-from sparring.evaluation import AFF, CleanFinetuning
+from sparring.evaluation import AFF, AFFSingle, CleanFinetuning
+from sparring.norms import has_domains
 from sparring.types import Domain
 from tests.evaluation.finetuned import encoder, shades, state
 from tests.reference import finetuning as reference
@@ -74,6 +75,55 @@ def test_each_stream_goes_through_its_own_norm():
         for key in wanted:
             torch.testing.assert_close(result[key], wanted[key])
         assert result[f"trunk.1.{domain}.num_batches_tracked"] == 22  # the attack adds none
+
+
+@pytest.mark.parametrize("dual", [True, False])
+def test_acls_own_form_trains_one_norm_that_starts_as_the_adversarial_one_and_sees_both_streams(dual):
+    images, labels = shades(24)
+    made, domain = encoder(dual), "adv" if dual else "clean"
+    attack = Darker(Linf(8 / 255))
+    protocol = AFFSingle(domain, epochs=3, lr=0.05, attack=attack, **STEP)
+    model = protocol.fit(made, images, labels)
+
+    single = encoder(dual=False)
+    single.load_state_dict(
+        {key.replace(f".{domain}.", "."): value for key, value in state(made).items() if ".clean." not in key}
+    )
+    single.trunk[1].momentum = 0.01 if dual else 0.1
+    head = nn.Linear(24, 3)
+    nn.init.zeros_(head.weight)
+    nn.init.zeros_(head.bias)
+    trained = [*single.parameters(), *head.parameters()]
+    optimizer = torch.optim.SGD(trained, lr=0.05, momentum=0.9, weight_decay=2e-4)
+    x = images.float() / 255
+    for _ in range(3):
+        clean, adversarial = head(single.represent(x)), head(single.represent(x / 2))
+        optimizer.zero_grad()
+        (reference.cross_entropy(clean, labels) + 6 * reference.kl(clean, adversarial).mean()).backward()
+        optimizer.step()
+
+    assert not has_domains(model.encoder) and has_domains(made) == dual
+    assert (model.domain, protocol.settings["domain"]) == ("clean", domain)
+    close = {"rtol": 1e-3, "atol": 1e-5}
+    torch.testing.assert_close(model.classifier.weight, head.weight.detach(), **close)
+    result, expected = state(model.encoder), state(single)
+    assert result.keys() == expected.keys()
+    for key, value in expected.items():
+        torch.testing.assert_close(result[key], value, **close)
+
+
+def test_acls_own_form_starts_beside_the_image_and_moves():
+    images, labels = shades(24)
+    moved = []
+
+    class Watched(AFFSingle):
+        def perturb(self, model, x, starts):
+            x_adv = super().perturb(model, x, starts)
+            moved.append((x_adv - x).abs())
+            return x_adv
+
+    Watched("adv", epochs=3, **STEP).fit(encoder(), images, labels)
+    assert all(by.mean() > 4 / 255 and by.max() <= 8 / 255 + 1e-6 for by in moved[1:])
 
 
 def test_clean_finetuning_leaves_the_other_norm_as_it_was():

@@ -17,6 +17,7 @@ from sparring.evaluation import (
     AFF,
     ALF,
     SLF,
+    AFFSingle,
     CleanFinetuning,
     Linear003,
     Linear003SupCon,
@@ -34,7 +35,7 @@ from tests.evaluation.test_evaluate import Images
 from tests.reference import finetuning as reference
 
 EPOCHS = {"linear-003": 20, "linear-003-supcon": 20, "rocl-linear": 30, "alf": 10, "rocl-linear-adv": 10}
-FULL = ("aff", "finetune", "semi-1", "semi-10")
+FULL = ("aff", "aff-single", "finetune", "semi-1", "semi-10")
 
 
 def named(name, epochs, **settings):
@@ -60,7 +61,7 @@ def test_learns_and_leaves_encoder_modes_and_global_randomness_alone(name):
     assert [m.training for m in made.modules()] == modes
     assert not made.head.weight.requires_grad and made.trunk[0].weight.requires_grad
     assert all(parameter.grad is None for parameter in made.parameters())
-    assert model.domain == "adv"
+    assert model.domain == ("clean" if name == "aff-single" else "adv")  # of the one norm that is left
     assert (model.encoder is made) == (name not in FULL)
     if name in FULL:
         assert not torch.equal(model.encoder.trunk[0].weight, made.trunk[0].weight)
@@ -99,13 +100,15 @@ def test_an_entry_names_everything_that_its_figure_depends_on(name):
         "confidence": 0.95,
     }.items() <= entry.items()
     assert (entry["seed"], entry["epochs"], entry["layer"], entry["selection"]) == (7, 1, "h", "last epoch")
-    assert entry["domain"] == kept[name].domain == ("adv" if name in ("aff", "semi-1", "semi-10") else "clean")
+    assert entry["domain"] == ("adv" if name in ("aff", "aff-single", "semi-1", "semi-10") else "clean")
+    assert kept[name].domain == ("clean" if name == "aff-single" else entry["domain"])
     assert entry.keys() >= {part.name for part in fields(protocol)} - {"version"}
     assert json.loads(json.dumps(entry)) == entry
     words = {
         "slf": "none",
         "alf": "10 steps of 2/255, random start",
         "aff": "10 steps of 2/255, start at x",
+        "aff-single": "10 steps of 2/255, random start N(0, 0.001^2)",
         "rocl-linear-adv": "eps 8.007/255, 10 steps of 1.785/255, random start",
     }
     assert words.get(name, "") in entry["attack"]
@@ -133,6 +136,8 @@ def test_the_papers_settings():
     assert RoCLRobustLinear("clean").attack == PGD(Linf(0.0314), 10, 0.007)
     assert ALF("clean").attack == PGD(Linf(8 / 255), 10, 2 / 255)
     assert AFF("adv").attack == PGD(Linf(8 / 255), 10, 2 / 255, random_start=False)
+    assert AFFSingle("adv").attack == AFFSingle("clean").attack == AFF("clean").attack
+    assert replace(AFF("adv"), attack=None) == AFF("adv") and of(AFFSingle("adv")) == of(AFF("adv"))
     assert AFF("clean").attack == PGD(Linf(8 / 255), 10, 2 / 255, start_std=0.001)
     assert {protocol.momentum for protocol in (SLF("adv"), AFF("adv"), Linear003("adv"), RoCLLinear("adv"))} == {0.9}
 

@@ -125,6 +125,12 @@ def test_a_selector_is_asked_once_a_mini_batch_with_the_clean_views(base, encode
     assert batch.counts["removed"] == 6 and 0 <= batch.counts["removal_precision"] <= 1
 
 
+@pytest.mark.parametrize("base", [SimCLR, UEL, Plain, SupCon])
+def test_views_by_themselves_are_refused_where_a_view_stands_for_another(base):
+    with pytest.raises(ValueError, match=r"unit is 'view', but in CLAE one view stands for another.* unit 'instance'"):
+        CLAE(base(pairs=Recall(unit="view")))
+
+
 def test_other_selectors_are_asked_for_every_loss(encoder):
     asked = []
 

@@ -25,14 +25,14 @@ from tests.reference import adversarial_contrastive as loops
 from tests.reference import contrastive
 
 
-def by_hand(encoder, batch, detach_keys=True, removed=()):  # noqa: F811
+def by_hand(encoder, batch, detach_keys=True, removed=(), rescaled=False):  # noqa: F811
     t, other = batch.views
     still = None
 
     def climbed(twin, x_adv):
         nonlocal still
         still = twin(other).detach() if still is None else still
-        return loops.nt_xent(twin(x_adv), still, T, detach_keys, removed)
+        return loops.nt_xent(twin(x_adv), still, T, detach_keys, removed, rescaled)
 
     return pgd(climbed, encoder, t)
 
@@ -112,17 +112,21 @@ def test_false_negatives_are_removed_in_the_attack_and_in_both_terms(replacement
     z = torch.stack([single(view) for view in batch.views]).detach()
     single.train()
     removed = loops.nearest(z[0], z[1], 2)
-    x_adv = by_hand(single, batch, removed=removed)
+    x_adv = by_hand(single, batch, removed=removed, rescaled=replacement == "rescale")
     assert not torch.equal(x_adv, by_hand(single, batch))
     terms = RoCL(ATTACK, pairs=selector, regularizer=0.3)(single, batch)
     assert selector.times == 1
     assert torch.equal(selector.z, z.flatten(0, 1))
     assert batch.counts["removed"] == 2 * 2
-    if replacement == "rescale":
-        return
     views = three(single, batch, x_adv)
-    expected = loops.rocl(views, T, removed=removed) + 0.3 * loops.nt_xent(views[2], views[1], T, True, removed)
+    known = {"removed": removed, "rescaled": replacement == "rescale"}
+    expected = loops.rocl(views, T, **known) + 0.3 * loops.nt_xent(views[2], views[1], T, True, **known)
     assert_equal_with_gradients(total(terms), expected, single)
+
+
+def test_views_by_themselves_are_refused():
+    with pytest.raises(ValueError, match="unit is 'view', but in RoCL one view stands for another"):
+        RoCL(pairs=Frequency(classes=3, unit="view"))
 
 
 @pytest.mark.parametrize("replacement", ["resample", "rescale"])

@@ -163,6 +163,16 @@ def test_draws_come_from_the_shared_generator_alone():
     assert torch.equal(torch.get_rng_state(), state)
 
 
+@UNITS
+def test_resampling_works_with_another_default_dtype(unit):
+    torch.set_default_dtype(torch.float64)
+    try:
+        pairs = Recall(unit=unit, replacement="resample")(rows_of(epoch=0))
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert ((pairs.weight * pairs.negative).sum(dim=1) == 12).all() and pairs.weight.max() > 1
+
+
 @LOOPS
 @given(clusters=st.lists(st.integers(0, 3), min_size=2, max_size=7))
 def test_pseudo_labels_are_labels(clusters):

@@ -7,9 +7,9 @@ import torch
 from tests.reference.contrastive import cosines
 
 
-def term(cos, i, p, keys, temperature: float):
-    """-log( exp(s_ip) / sum over the keys of exp(s_ik) )."""
-    denominator = sum((cos[i][k] / temperature).exp() for k in keys)
+def term(cos, i, p, keys, temperature: float, weight=None):
+    """-log( exp(s_ip) / sum over the keys of w_k exp(s_ik) ); every w_k is 1 if `weight` is None."""
+    denominator = sum((1 if weight is None else weight[k]) * (cos[i][k] / temperature).exp() for k in keys)
     return -((cos[i][p] / temperature).exp() / denominator).log()
 
 
@@ -22,7 +22,13 @@ def competing(i, rows, images, removed):
     return [k for k in range(rows) if k != i and k % images not in gone]
 
 
-def rocl(views, temperature: float, detach_keys: bool = True, removed=()):
+def rescaled_weights(i, keys, rows, images):
+    """1 for the views of i's image; the remaining negatives share what all of another B - 1 images would weigh."""
+    left = [k for k in keys if k % images != i % images]
+    return {k: (rows - rows // images) / len(left) if k in left else 1.0 for k in keys}
+
+
+def rocl(views, temperature: float, detach_keys: bool = True, removed=(), rescaled: bool = False):
     """The six ordered pairs of the three views [t, t', x^], each over all 3B rows but the anchor, divided by 3B."""
     images, rows = len(views[0]), torch.cat(list(views))
     cos = cosines(rows, rows.detach() if detach_keys else rows)
@@ -31,7 +37,9 @@ def rocl(views, temperature: float, detach_keys: bool = True, removed=()):
         for v in range(3):
             for image in range(images if u != v else 0):
                 i, p = u * images + image, v * images + image
-                total = total + term(cos, i, p, competing(i, 3 * images, images, removed), temperature)
+                keys = competing(i, 3 * images, images, removed)
+                weight = rescaled_weights(i, keys, 3 * images, images) if rescaled else None
+                total = total + term(cos, i, p, keys, temperature, weight)
     return total / (3 * images)
 
 
@@ -48,14 +56,15 @@ def rocl_paper(views, temperature: float, detach_keys: bool = True):
     return total / images
 
 
-def nt_xent(z_a, z_b, temperature: float, detach_keys: bool = False, removed=()):
+def nt_xent(z_a, z_b, temperature: float, detach_keys: bool = False, removed=(), rescaled: bool = False):
     """Both directions of one pair of views over their 2B rows, with some negatives removed."""
     images, rows = len(z_a), torch.cat([z_a, z_b])
     cos = cosines(rows, rows.detach() if detach_keys else rows)
     total = torch.zeros((), dtype=torch.float64)
     for i in range(2 * images):
         keys = competing(i, 2 * images, images, removed)
-        total = total + term(cos, i, (i + images) % (2 * images), keys, temperature)
+        weight = rescaled_weights(i, keys, 2 * images, images) if rescaled else None
+        total = total + term(cos, i, (i + images) % (2 * images), keys, temperature, weight)
     return total / (2 * images)
 
 

@@ -10,17 +10,16 @@ import torch
 from safetensors.torch import load_file
 from sklearn.cluster import KMeans
 
-from sparring.config import DataConfig, MethodConfig, RemovalConfig, RunConfig
+from sparring.config import DataConfig, MethodConfig, OptimizerConfig, RemovalConfig, RunConfig
 from sparring.data import Batches, load_images
 from sparring.listing import pairs
 from sparring.methods import CLAE, SimCLR
 from sparring.pairs import Frequency, Precision, PseudoLabels, Recall
 from sparring.training import Stopped, build_method, latest, load_config, new_encoder, resolve, train
 from sparring.training.module import ContrastiveModule
-from sparring.training.pseudo_labels import agreement
+from sparring.training.pseudo_labels import agreement, stage_1_config
 from sparring.training.run_folder import load_pseudo_labels
 from tests.training.runs import tiny
-from tests.training.test_engine import run_program
 
 
 def config_of(method="simclr", pairs=None, data="digits", **removal):
@@ -64,6 +63,7 @@ BUILT = [
     (config_of("rocl", pairs="precision"), Precision(100, replacement="resample")),
     (config_of("acl", pairs="recall"), Recall(75, 16, replacement="resample")),
     (config_of("acl", pairs="recall", replacement="none"), Recall(75, 16)),
+    (config_of("acl", pairs="recall", unit="view"), Recall(75, 16, unit="view", replacement="resample")),
 ]
 
 
@@ -106,6 +106,10 @@ REFUSED = {
     r"removal\.parts must be at least 1, not 0": config_of(pairs="recall", parts=0),
     r"removal\.classes must be at least 1, not -1": config_of(pairs="frequency", classes=-1),
     r"removal\.clusters must be at least 2, not 1": config_of(pairs="pseudo_labels", clusters=1),
+    r"removal\.unit is 'view', but in rocl one view stands for another, so that only whole images": config_of(
+        "rocl", pairs="frequency", unit="view"
+    ),
+    r"removal\.unit is 'view', but in clae one view .* choose instance": config_of("clae", pairs="recall", unit="view"),
     r"removal\.classes must be given with method\.pairs frequency and data\.name folder": config_of(
         pairs="frequency", data="folder"
     ),
@@ -227,6 +231,12 @@ class TestPseudoLabels:
         assert (known["stage_1"], known["checkpoint"]) == ("stage-1", "epoch-0002")
         assert "4 clusters, purity" in (two_stages / "log.txt").read_text()
 
+    def test_the_second_stage_can_be_supcon_after_simclr_at_its_own_temperature(self, tmp_path):
+        config = resolve(config_of("supcon", pairs="pseudo_labels"))
+        first = resolve(stage_1_config(config, tmp_path / "stage-1"))
+        assert config.method.temperature == 0.1
+        assert (first.method.name, first.method.pairs, first.method.temperature) == ("simclr", "same_image", 0.5)
+
     def test_the_second_stage_is_told_the_cluster_of_each_image(self, two_stages, tmp_path, monkeypatch):
         seen, training_step = [], ContrastiveModule.training_step
 
@@ -318,17 +328,12 @@ class TestPseudoLabels:
 
     def test_two_processes_train_the_weights_of_one(self, two_stages, tmp_path):
         """Images' places in the training set, their clusters and the draws are those of all processes together."""
-        run_program(f"""
-from tests.training.test_removal import pseudo
-from sparring.config import OptimizerConfig
-from sparring.training import train
-for processes in (1, 2):
-    config = pseudo({str(tmp_path)!r} + f"/{{processes}}", stage_1={str(two_stages / "stage-1")!r}, replacement="resample")
-    config.training.processes = processes
-    config.encoder.name = "python:tests.training.runs.backbone_without_norm"
-    config.optimizer = OptimizerConfig(name="sgd", lr=0.1, momentum=0.0, weight_decay=0.0, schedule="constant")
-    train(config)
-""")
+        for processes in (1, 2):
+            config = pseudo(tmp_path / str(processes), stage_1=str(two_stages / "stage-1"), replacement="resample")
+            config.training.processes, config.training.epochs = processes, 1
+            config.encoder.name = "python:tests.training.runs.backbone_without_norm"
+            config.optimizer = OptimizerConfig(name="sgd", lr=0.1, momentum=0.0, weight_decay=0.0, schedule="constant")
+            train(config)
         one, two = (weights(tmp_path / str(processes)) for processes in (1, 2))
         for key, weight in one.items():
             torch.testing.assert_close(two[key], weight, rtol=1e-4, atol=1e-6)

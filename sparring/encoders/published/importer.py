@@ -25,6 +25,7 @@ from sparring.encoders.published.reading import Checkpoint, floats, read_checkpo
 from sparring.encoders.published.report import KeyReport, some
 from sparring.encoders.published.resnet import head_of, resnet_of
 from sparring.encoders.weights import architecture_of, load_encoder
+from sparring.types import Domain
 
 OURS = "sparring"
 """The layout of the files that this library writes; they are recognised by what they say of themselves."""
@@ -39,6 +40,12 @@ class Published:
     report: KeyReport
     words: str
     """What it is, on one line."""
+
+    @property
+    def domain(self) -> Domain:
+        """The batch norm that figures go through unless another is asked for: of two the adversarial one, which is all that
+        the published evaluation of such files keeps (ACL, DynACL)."""
+        return norms.robust_domain(self.encoder)
 
 
 @dataclass(frozen=True)

@@ -130,7 +130,10 @@ LAYOUTS = {
             (r"fc\.bn1(\.|_adv\.)", r"head.1\1"),
             (r"fc\.fc2\.", "head.3."),
             (r"fc\.bn2(\.|_adv\.)", r"head.4\1"),
-            (r"fc\.(fc|bn)3(\.|_adv\.)", "!a third layer of the head, which the published forward never reaches"),
+            (
+                r"fc\.(fc|bn)3(\.|_adv\.)",
+                "!a third layer of the head, which the published forward never reaches",
+            ),
             (FC, r"classifier.\1"),
         ),
         IMAGENET,
