@@ -174,7 +174,9 @@ def _clean(place: str, settings: dict[str, Any], read: Words) -> int:
 def _one_of(flag: str, given: Iterable[str], allowed: tuple[str, ...]) -> None:
     for word in given:
         if word not in allowed:
-            raise ValueError(f"{flag} must be one of {', '.join(allowed)}, not {word!r}")
+            near = configuration.nearest(word, allowed)
+            hint = f"; did you mean {near}?" if near else ""
+            raise ValueError(f"{flag} must be one of {', '.join(allowed)}, not {word!r}{hint}")
 
 
 def _robustness(place: str, settings: dict[str, Any], robust: dict[str, Any], foreign: bool) -> int:

@@ -48,6 +48,9 @@ OPTIONS = {
 }
 
 
+CONTINUES = "interrupted; what is done is kept, and the same command continues"
+
+
 def reproduce(words: list[str]) -> int:
     """Run the verb on its words and return the exit code."""
     read = read_words(words, OPTIONS, {})
@@ -56,18 +59,26 @@ def reproduce(words: list[str]) -> int:
         return 0
     from sparring.recipes import reproduce as recipes
     from sparring.recipes.budgets import BUDGETS
+    from sparring.training import Stopped
 
+    if "list" in read.positional and len(read.positional) > 1:
+        raise ValueError(f"reproduce list takes no names, not {', '.join(set(read.positional) - {'list'})}")
     if read.positional == ["list"]:
         for name, title in recipes.listed():
             print(f"  {name:24} {title}"[:WIDTH])
         return 0
-    if bool(read.positional) == ("all" in read.options):
+    if not read.positional and "all" not in read.options:
         raise ValueError("reproduce needs the name of a recipe, such as ascl.table2, or --all; `list` names them")
+    if read.positional and "all" in read.options:
+        raise ValueError(f"--all is every recipe: leave it out, or {', '.join(read.positional)}")
     chosen = [recipes.find(name) for name in read.positional or recipes.recipes()]
     budget = _one(read, "budget", "full")
     if budget not in BUDGETS:
         raise ValueError(f"--budget must be one of {', '.join(BUDGETS)}, not {budget!r}")
     rows = [name.strip() for name in _one(read, "rows", "").split(";") if name.strip()]
+    if "rows" in read.options and not rows:
+        names = "; ".join(row.name for row in chosen[0].rows)
+        raise ValueError(f"--rows names no row; rows of {chosen[0].name} are {names} (several with ';' between them)")
     if rows and len(chosen) > 1:
         raise ValueError(f"--rows names rows of one recipe, but there are {len(chosen)}")
     for name in rows:
@@ -84,16 +95,18 @@ def reproduce(words: list[str]) -> int:
         download="download" in read.options,
     )
     seeds = _seeds(read)
-    recipes.check_place(place, chosen)
+    recipes.check_place(place, chosen, BUDGETS[budget])
     for recipe in chosen:
         if "summary" in read.options:
             print(recipes.summary(recipe, BUDGETS[budget], place))
             continue
-        print(
-            recipes.reproduce(recipe, BUDGETS[budget], rows=rows, seeds=seeds, place=place, tell=_tell),
-            end="\n\n",
-            flush=True,
-        )
+        try:
+            printed = recipes.reproduce(recipe, BUDGETS[budget], rows=rows, seeds=seeds, place=place, tell=_tell)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(CONTINUES) from None
+        except SystemExit as stopped:  # a signal while a row trained; its own advice is about that row alone
+            raise Stopped(int(stopped.code or 0), CONTINUES) from None
+        print(printed, end="\n\n", flush=True)
     return 0
 
 

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from sparring import configuration
 from sparring.analysis import divergence
+from sparring.attacks import check_radius
 from sparring.config import RunConfig
 from sparring.data import ImageSet, load_images
 from sparring.data.views import seeded
@@ -99,11 +100,9 @@ def check_latent(latent: LatentConfig) -> None:
         if value is not None and not value > 0:
             raise ValueError(f"latent.{name} must be more than 0, such as 8/255, not {value:g}")
     for name, value in (("eps", latent.eps), *(("radii", radius) for radius in latent.radii)):
-        if not 0 <= value < 1:
-            raise ValueError(
-                f"latent.{name} must be at least 0 and less than 1, the range of a pixel, not {value:g}; write 8/255 for 8 "
-                "of 255 grey levels"
-            )
+        if not value >= 0:
+            raise ValueError(f"latent.{name} must be at least 0, not {value:g}")
+        check_radius(f"latent.{name}", value, "linf")
 
 
 @dataclass

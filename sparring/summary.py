@@ -10,6 +10,7 @@ from typing import Any
 def summarise(run: Path) -> None:
     """The figures, the attack in words, and what to look at or type next."""
     from sparring.reporting.run_folder import read_run
+    from sparring.reporting.sections import pairs_words
 
     folder = read_run(run)
     print()
@@ -17,6 +18,8 @@ def summarise(run: Path) -> None:
     trained = {entry["epochs_trained"] for entry in folder.results.values() if "epochs_trained" in entry}
     if trained and max(trained) < folder.setting("training.epochs"):
         print(f"unfinished measured after epoch {max(trained)} of {folder.setting('training.epochs')}")
+    if folder.setting("method.pairs"):
+        print(f"pairs      {pairs_words(folder)}")
     attack = folder.analysis.get("attack", {})
     if attack:
         print(

@@ -57,7 +57,7 @@ def test_a_run_is_looked_into_summed_up_and_reported(trained, capsys, monkeypatc
         (["--lr", "0.1"], "--lr cannot be changed by analyze: a run is measured as it was trained"),
         (["--attack", "pgd"], "--attack cannot be changed by analyze"),
         (["--eps", "eight"], "latent.eps must be a number or a fraction such as 8/255, not 'eight'"),
-        (["--eps", "8"], "latent.eps must be at least 0 and less than 1, the range of a pixel, not 8"),
+        (["--eps", "8"], "latent.eps must be smaller than the range of an image, not 8 (in pixels of [0, 1])"),
         (["--radii", "0,-1/255"], "latent.radii must be at least 0"),
         (["--classifier", "svm"], "latent.classifier must be one of own, logistic, linear, slf, knn, not 'svm'"),
         (["--images", "0"], "latent.images must be at least 4, not 0"),

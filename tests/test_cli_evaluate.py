@@ -104,6 +104,10 @@ def test_anybodys_model(quiet, capsys):
         (["--attack", "pdg"], "did you mean pgd?"),
         (["--eps", "8/255"], "nothing is to be measured"),
         (["--attack", "pgd", "--eps", "-1"], "robustness.eps must be 0 or more"),
+        (
+            ["--attack", "pgd", "--eps", "8"],
+            "robustness.eps must be smaller than the range of an image, not 8 (in pixels",
+        ),
         (["--attack", "pgd", "--protocol", "knn"], "--protocol belongs to the evaluation without attacks"),
         (["--attack", "pgd", "--epochs", "3"], "--epochs cannot be changed by evaluate"),
         (["--attack", "pgd", "--norm", "linff"], "did you mean linf?"),

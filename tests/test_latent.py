@@ -307,7 +307,7 @@ def test_images_without_labels_and_damaged_checkpoints_are_refused(ascl, tmp_pat
         ({"batch_size": 1}, "latent.batch_size must be at least 2"),
         ({"steps": 0}, "latent.steps must be at least 1"),
         ({"eps": 0.0}, "latent.eps must be more than 0, such as 8/255, not 0"),
-        ({"eps": 8.0}, "latent.eps must be at least 0 and less than 1, the range of a pixel, not 8"),
+        ({"eps": 8.0}, "latent.eps must be smaller than the range of an image, not 8 "),
         ({"step_size": -0.1}, "latent.step_size must be more than 0"),
         ({"radii": [0.1, -0.1]}, "latent.radii must be at least 0"),
         ({"map_images": 1}, "latent.map_images must be at least 4"),

@@ -3,7 +3,7 @@ a classifier makes of them."""
 
 from sparring.attacks.autoattack import AutoAttack, AutoAttacked
 from sparring.attacks.classifier import ClassifierAttack, MultiTargeted, Untargeted
-from sparring.attacks.describe import beyond_box, describe
+from sparring.attacks.describe import beyond_box, check_radius, describe
 from sparring.attacks.gradient import FFGSM, FGSM, PGD, RFGSM, RandomNoise
 from sparring.attacks.presets import PRESETS, preset
 from sparring.attacks.threat import L1, L2, Linf, Threat
@@ -25,6 +25,7 @@ __all__ = [
     "Threat",
     "Untargeted",
     "beyond_box",
+    "check_radius",
     "describe",
     "preset",
 ]

@@ -98,6 +98,21 @@ def pixels(threat: Threat, length: float, digits: int = 4) -> str:
     return f"{255 * length:.{digits}g}/255" if isinstance(threat, Linf) else f"{length:.{digits}g}"
 
 
+def check_radius(field: str, eps: float | int, norm: str, unit: float | int | None = None) -> None:
+    """A ValueError for an Linf radius as large as the range of a pixel, such as 8 for 8/255.
+
+    `unit` is one of normalised units in pixels; None is pixels. L2 and L1 depend on the size of images: see `beyond_box`.
+    """
+    if norm.lower() != "linf" or eps * (unit or 1) < 1:
+        return
+    words = "pixels of [0, 1]" if unit is None else f"normalised units, 1 of them {unit:g} in pixels"
+    space = "" if unit is None else " with --space pixel"
+    raise ValueError(
+        f"{field} must be smaller than the range of an image, not {eps:g} (in {words}); for {eps:g} of 255 grey levels "
+        f"write {eps:g}/255{space}"
+    )
+
+
 def beyond_box(threat: Threat, shape: Sequence[int] | None = None) -> str | None:
     """What it means that the ball around any image holds every image in [0, 1], as a sentence; None if it does not.
 

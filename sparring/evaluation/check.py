@@ -9,7 +9,7 @@ from dataclasses import replace
 from jaxtyping import Float
 from torch import Tensor
 
-from sparring.attacks import AutoAttack
+from sparring.attacks import AutoAttack, check_radius
 from sparring.attacks.autoattack.members import square_can_tile
 from sparring.attacks.classifier import ClassifierAttack
 from sparring.attacks.presets import PRESETS
@@ -39,6 +39,7 @@ def check_robustness(config: RobustnessConfig, classes: int | None = None) -> di
             raise ValueError(f"robustness.{name} must be at least {low}, not {value}")
     if not config.eps >= 0:
         raise ValueError(f"robustness.eps must be 0 or more, not {config.eps}")
+    check_radius("robustness.eps", config.eps, config.norm)
     if (
         not config.severities
         or not set(config.severities) <= set(SEVERITIES)

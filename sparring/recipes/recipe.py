@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -71,7 +72,12 @@ class Recipe:
         """The row of that name; a ValueError that lists the rows if there is none."""
         found = [row for row in self.rows if row.name == name]
         if not found:
-            raise ValueError(f"{self.name} has no row {name!r}; its rows are {', '.join(r.name for r in self.rows)}")
+            near = difflib.get_close_matches(name, [row.name for row in self.rows], n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            hint += " (several rows are separated by ';')" if "," in name else ""
+            raise ValueError(
+                f"{self.name} has no row {name!r}; its rows are {', '.join(row.name for row in self.rows)}{hint}"
+            )
         return found[0]
 
 

@@ -135,13 +135,21 @@ def listed() -> list[tuple[str, str]]:
     return [(name, f"{recipe.title} ({len(recipe.rows)} rows)") for name, recipe in recipes().items()]
 
 
-def check_place(place: Place, chosen: Sequence[Recipe]) -> None:
-    """Raises ValueError, before any work, if the images are not there."""
+def check_place(place: Place, chosen: Sequence[Recipe], budget: Budget = BUDGETS["full"]) -> None:
+    """Raises ValueError, before any work, if the images are not there, or fewer than the budget takes."""
     from sparring.data import load_images
 
     for name in dict.fromkeys(recipe.data for recipe in chosen):
         recipe = next(recipe for recipe in chosen if recipe.data == name)
-        load_images(place.on(recipe.rows[0].run).data, seed=0)
+        images = load_images(place.on(recipe.rows[0].run).data, seed=0)
+        for found, taken, kind in zip(
+            images, (budget.train_images, budget.test_images), ("training", "test"), strict=True
+        ):
+            if taken is not None and taken > len(found):
+                raise ValueError(
+                    f"--budget {budget.name} takes {taken:,} {kind} images, but {found.name} has only {len(found):,}: choose "
+                    "another --budget or --data"
+                )
 
 
 def place_of(

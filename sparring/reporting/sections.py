@@ -27,6 +27,7 @@ def header(run: RunFolder) -> tuple[str, str]:
     facts = [
         ("data", data),
         ("encoder", run.setting("encoder.name")),
+        *([("pairs", pairs)] if (pairs := pairs_words(run)) else []),
         ("epochs", run.setting("training.epochs")),
         ("batch", run.setting("training.batch_size")),
         ("precision", run.setting("training.precision")),
@@ -38,12 +39,26 @@ def header(run: RunFolder) -> tuple[str, str]:
         parts.append(paragraph(words["sentence"], "lead"))
     parts.append(f'<ul class="facts">{items}</ul>')
     if words.get("equation"):
-        parts.append(f'<pre class="soft equation">{escape(chr(10).join(words["equation"]))}</pre>')
+        equation = [f"pairs: {pairs}" if pairs and line.startswith("pairs:") else line for line in words["equation"]]
+        parts.append(f'<pre class="soft equation">{escape(chr(10).join(equation))}</pre>')
     smaller = _smaller_than_paper(run, words.get("paper", {}))
     if smaller:
         warning = f"A run below the paper's size: {smaller}. Its figures stand beside the paper's only with this label."
         parts.append(paragraph(warning, "warn"))
     return f"{method} on {data}, seed {run.setting('training.seed')}", "\n".join(parts)
+
+
+def pairs_words(run: RunFolder) -> str:
+    """The selector that ran, with the settings of `removal` that are its own; empty for a method without pairs."""
+    name = run.setting("method.pairs")
+    own = {
+        "frequency": ("classes", "unit", "replacement"),
+        "precision": ("every", "unit", "replacement"),
+        "recall": ("every", "parts", "unit", "replacement"),
+        "pseudo_labels": ("clusters", "replacement"),
+    }.get(name, ())
+    settings = [f"{key} {run.setting(f'removal.{key}')}" for key in own]
+    return f"{name} ({', '.join(settings)})" if settings else str(name or "")
 
 
 def data_label(run: RunFolder) -> str:

@@ -12,7 +12,7 @@ from sparring import methods
 from sparring.attacks import FFGSM, FGSM, L1, L2, PGD, RFGSM, Linf, RandomNoise
 from sparring.config import AttackConfig, RunConfig
 from sparring.pairs import hard, leaked, leaked_official, same_image, same_label, soft
-from sparring.training.removal import SELECTORS, build_selector, removes
+from sparring.training.removal import SELECTORS, build_selector, has_two_stages, removes
 from sparring.types import Selector
 
 METHODS: dict[str, type] = {
@@ -122,13 +122,24 @@ def build_method(config: RunConfig) -> Any:
                 f"method.pairs is {method.pairs}, which suspects false negatives where there are no labels, but {name} "
                 "has labels: same_label has no false negatives"
             )
+    _check_removal(config, name, "simclr")
     given = _options(METHODS[name], config)
     if has_base(name):
         base = METHODS[choose("method.base", method.base or BASE, BASES)]
+        _check_removal(config, str(method.base or BASE), f"{name} --base simclr")
         given["base"] = base(**_options(base, config))
     if has_attack(config):
         given["attack"] = build_attack(config)
     return METHODS[name](**given)
+
+
+def _check_removal(config: RunConfig, name: str, instead: str) -> None:
+    """A ValueError for SupCon on pairs that know no labels; clusters are labels."""
+    if METHODS[name].needs_labels is True and removes(config) and not has_two_stages(config):
+        raise ValueError(
+            f"method.pairs is {config.method.pairs}, which starts from the pairs of the same image, but {name} is about "
+            f"images of the same label: train {instead} --pairs {config.method.pairs}"
+        )
 
 
 def pairs_name(selector: Any) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from sparring.attacks import check_radius
 from sparring.config import RunConfig
 from sparring.data import ImageSet, pipeline, pipeline_names, small_crops
 from sparring.encoders import check_name
@@ -62,15 +63,10 @@ def _prototypes(config: RunConfig) -> None:
 
 def _attack(config: RunConfig) -> None:
     attack = config.attack
-    if attack.norm != "linf" or attack.eps is None:
+    if attack.norm is None or attack.eps is None:
         return
-    unit = 1.0 if attack.space == "pixel" else max(config.encoder.std or [1.0])
-    if attack.eps * unit >= 1:
-        words = "pixels of [0, 1]" if attack.space == "pixel" else f"normalised units, 1 of them {unit:g} in pixels"
-        raise ValueError(
-            f"attack.eps must be smaller than the range of an image, not {attack.eps:g} (in {words}); "
-            f"for {attack.eps:g} of 255 grey levels write --eps {attack.eps:g}/255 --space pixel"
-        )
+    unit = None if attack.space == "pixel" else max(config.encoder.std or [1.0])
+    check_radius("attack.eps", attack.eps, attack.norm, unit)
 
 
 def _encoder(config: RunConfig) -> None:

@@ -11,11 +11,13 @@ from sparring.cli import main
 from sparring.config import AttackConfig, DataConfig
 from sparring.measuring import LatentConfig, RobustnessConfig
 from sparring.recipes import cell, paper
+from sparring.recipes import reproduce as runner
 from sparring.recipes.budgets import BUDGETS
 from sparring.recipes.cell import Place
 from sparring.recipes.claims import Above, Change, Claim, Trend
 from sparring.recipes.recipe import derived
 from sparring.recipes.reproduce import find, place_of, recipes, reproduce, summary
+from sparring.training import Stopped
 
 SMOKE = BUDGETS["smoke"]
 
@@ -244,13 +246,21 @@ def test_a_front_lies_above_another_at_the_same_clean_accuracy():
     ("words", "sentence"),
     [
         ([], "reproduce needs the name of a recipe"),
-        (["ascl.table2", "--all"], "reproduce needs the name of a recipe"),
+        (["ascl.table2", "--all"], "--all is every recipe: leave it out, or ascl.table2"),
+        (["list", "ascl.table2"], "reproduce list takes no names, not ascl.table2"),
         (
             ["ascl.tabel2"],
             "there is no recipe 'ascl.tabel2': `sparring reproduce list` names them; did you mean ascl.table2",
         ),
         (["ascl.table2", "--budget", "tiny"], "--budget must be one of full, short, smoke, not 'tiny'"),
         (["ascl.table2", "--rows", "Nobody"], "ascl.table2 has no row 'Nobody'; its rows are natural, ADV"),
+        (["ascl.table2", "--rows", ""], "--rows names no row; rows of ascl.table2 are natural; ADV"),
+        (["ascl.table2", "--rows", "Natural"], "; did you mean natural?"),
+        (["ascl.table2", "--rows", "natural,ADV"], "(several rows are separated by ';')"),
+        (
+            ["ascl.table2", "--budget", "short", "--data", "digits"],
+            "--budget short takes 6,000 training images, but digits",
+        ),
         (["ascl.table2", "ascl.table4", "--rows", "ADV"], "--rows names rows of one recipe, but there are 2"),
         (["ascl.table2", "--seeds", "0,x"], "--seeds must be whole numbers"),
         (["ascl.table2", "--buget", "smoke"], "--buget is no option; did you mean --budget?"),
@@ -272,3 +282,15 @@ def test_list_and_summary(capsys, tmp_path, monkeypatch):
     assert main(["reproduce", "ascl.table2", "--budget", "smoke", "--summary"]) == 0
     assert "there are no results of budget smoke" in capsys.readouterr().out
     assert summary(find("ascl.table2"), SMOKE, place(tmp_path)).startswith("ascl.table2: there are no results")
+
+
+@pytest.mark.parametrize(
+    ("stop", "code"), [(KeyboardInterrupt(), 130), (Stopped(143, "sparring train --resume x"), 143)]
+)
+def test_an_interruption_says_that_the_same_command_continues(stop, code, capsys, monkeypatch):
+    def stopped(*_, **__):
+        raise stop
+
+    monkeypatch.setattr(runner, "reproduce", stopped)
+    assert main(["reproduce", "ascl.table2", "--budget", "smoke"]) == code
+    assert "the same command continues" in capsys.readouterr().err

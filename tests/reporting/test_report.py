@@ -8,18 +8,18 @@ import pytest
 import torch
 
 from sparring.attacks import FGSM, Linf
-from sparring.config import MethodConfig
+from sparring.config import MethodConfig, RemovalConfig
 from sparring.methods import CLAE, SimCLR
 from sparring.reporting import collect, write_report
 from tests.reporting.document import Structure
 from tests.reporting.runs import CLASSES, CONFIG, SmallEncoder, images, write_run
 
 
-def analysed(path, dual=True, labels=True):
+def analysed(path, dual=True, labels=True, config=CONFIG):
     pixels, truth = images()
     attack = FGSM(Linf(0.1, space="normalized", clip=False))
     collect(
-        write_run(path),
+        write_run(path, config),
         SmallEncoder(dual),
         CLAE(attack=attack) if dual else SimCLR(),
         attack,
@@ -38,6 +38,27 @@ def analysed(path, dual=True, labels=True):
 def complete(tmp_path_factory):
     path = analysed(tmp_path_factory.mktemp("report") / "run")
     return path, Structure(write_report(path).read_text())
+
+
+@pytest.mark.parametrize(
+    ("method", "removal", "words"),
+    [
+        (MethodConfig("simclr", pairs="precision"), RemovalConfig(every=7, unit="view", replacement="rescale"),
+         "precision (every 7, unit view, replacement rescale)"),
+        (MethodConfig("simclr", pairs="recall"), RemovalConfig(every=7, parts=4, replacement="none"),
+         "recall (every 7, parts 4, unit instance, replacement none)"),
+        (MethodConfig("supcon", pairs="pseudo_labels"), RemovalConfig(clusters=9, replacement="none"),
+         "pseudo_labels (clusters 9, replacement none)"),
+        (MethodConfig("simclr", pairs="frequency"), RemovalConfig(classes=4, replacement="none"),
+         "frequency (classes 4, unit instance, replacement none)"),
+        (MethodConfig("simclr", pairs="same_label"), RemovalConfig(), "same_label"),
+    ],
+)  # fmt: skip
+def test_it_names_the_selector_that_ran(tmp_path, method, removal, words):
+    run = analysed(tmp_path / "run", dual=False, config=replace(CONFIG, method=method, removal=removal))
+    document = write_report(run).read_text()
+    assert f"<li><span>pairs</span><b>{words}</b></li>" in document
+    assert f"\npairs: {words}\n" in document and "any selector" not in document
 
 
 def test_is_one_wellformed_file_that_needs_nothing_else(complete):

@@ -150,6 +150,15 @@ def test_labels_are_not_needed():
     assert needs_labels(resolve(config_of("supcon")))
 
 
+@pytest.mark.parametrize(("base", "instead"), [(None, "simclr"), ("supcon", "clae --base simclr")])
+@pytest.mark.parametrize("pairs", ["frequency", "precision", "recall"])
+def test_supcon_on_pairs_without_labels_is_refused(pairs, base, instead):
+    config = config_of("supcon" if base is None else "clae", pairs=pairs)
+    config.method.base = base
+    with pytest.raises(ValueError, match=f"method.pairs is {pairs}, .* but supcon .*: train {instead} --pairs {pairs}"):
+        resolve(config)
+
+
 def test_the_removal_is_counted_in_the_metrics(tmp_path):
     lines = records(train(tiny_removal(tmp_path / "run", "precision", every=1)))
     assert [line["removed"] for line in lines] == [0, 2]  # rows an anchor: both views of floor(t / 1) images
