@@ -218,6 +218,8 @@ def _doctor(words: list[str]) -> int:
     if "help" in read.options:
         print(DOCTOR, end="")
         return 0
+    if read.positional:
+        raise ValueError(f"doctor takes no words, not {' '.join(read.positional)}")
     from sparring.doctor import diagnose
 
     lines, wrong = diagnose()

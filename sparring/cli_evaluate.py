@@ -50,11 +50,13 @@ def evaluate(words: list[str]) -> int:
     known = settings_of_weights() if weights else settings_of(foreign)
     read = read_known(words, OPTIONS, known, "evaluate")
     if "help" in read.options:
-        print(EVALUATE + settings_help(known))
+        print(EVALUATE + settings_help(weights_fields() | known))
         return 0
     place = one_place(read.positional, "evaluate")
     robust = {key: value for key, value in read.settings.items() if key in robustness_fields()}
     settings = {key: value for key, value in read.settings.items() if key not in robust}
+    if (weights or foreign) and "data.name" not in settings:
+        raise ValueError(f"--data must be named: the images on which {place} is measured, such as --data cifar10")
     if weights:
         return _weights(place, settings, robust, read)
     if foreign or robust:
@@ -133,9 +135,10 @@ def _weights(place: str, settings: dict[str, Any], robust: dict[str, Any], read:
     weights = configuration.build_weights(settings)
     config = configuration.build({key: value for key, value in settings.items() if key not in weights_fields()})
     attacks = configuration.build_robustness(robust) if robust else None
-    if attacks is not None:
-        from sparring.evaluation.check import check_used
+    from sparring.evaluation.check import check_finetunes, check_used
 
+    check_finetunes(settings, [*(protocols or ()), attacks and attacks.classifier])
+    if attacks is not None:
         check_used(attacks, {key.removeprefix("robustness.") for key in robust})
     from sparring import published
 
@@ -159,9 +162,11 @@ def _weights(place: str, settings: dict[str, Any], robust: dict[str, Any], read:
 def _clean(place: str, settings: dict[str, Any], read: Words) -> int:
     protocols, version = _protocols(read)
     from sparring import training
+    from sparring.evaluation.check import check_finetunes
     from sparring.experiment import measure
     from sparring.training.resume import run_and_checkpoint
 
+    check_finetunes(settings, protocols or ())
     run, _ = run_and_checkpoint(place, field="RUN")
     config = training.resolve(configuration.build(configuration.read_yaml(run / "config.yaml") | settings))
     progress = Terminal()
@@ -184,10 +189,10 @@ def _robustness(place: str, settings: dict[str, Any], robust: dict[str, Any], fo
     if foreign and "robustness.classifier" in robust:
         raise ValueError(f"robustness.classifier is {config.classifier}, but {place} is a classifier already")
     from sparring import robustness
-    from sparring.evaluation.check import check_used
+    from sparring.evaluation.check import check_finetunes, check_used
 
     check_used(config, {key.removeprefix("robustness.") for key in robust})
-
+    check_finetunes(settings, [config.classifier])
     progress = Terminal()
     try:
         if foreign:

@@ -244,7 +244,8 @@ class RemovalConfig:
     parts: int = 16
     """recall: into how many parts the batch is divided, R; one part fewer is removed every N epochs."""
     classes: int | None = None
-    """frequency: assumed number of classes, C; None is the data set's."""
+    """frequency: assumed number of classes, C; None is the named data set's. Of an image folder it must be given: its labels
+    never influence what is removed."""
     clusters: int = 20
     """pseudo_labels: clusters of k-means on the features of the first stage, K."""
     stage_1: str | None = None

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sparring.configuration import Field, convert, fields, nearest, sections
-from sparring.measuring import LatentConfig, RobustnessConfig
+from sparring.measuring import LatentConfig, RobustnessConfig, WeightsConfig
 
 WIDTH = 110
 
@@ -108,6 +108,8 @@ def settings_help(known: Mapping[str, Field]) -> str:
         section = field.key.rpartition(".")[0]
         if section != group:
             group = section
+            if field.key == "encoder.layout":
+                about["encoder"] = inspect.getdoc(WeightsConfig) or ""
             lines += ["", *textwrap.wrap(f"{section or 'run'}: {about[section]}", WIDTH)]
         lines += _entry(field, short.get(field.key))
     return "\n".join(lines)

@@ -68,7 +68,10 @@ def of_a_run(
         check_images(config, train, needs_labels=False)
         for images, which in ((train, "training"), (test, "test")):
             if images.labels is None:
-                raise ValueError(f"the {which} images of {images.name} have no labels: there are no classes to compare")
+                raise ValueError(
+                    f"the {which} images of {images.name} have no labels: there are no classes to compare; without them the "
+                    "report has effective rank and uniformity, and evaluate --representation says how far attacks move it"
+                )
         look = Look.at(config, latent, train, test, name, progress)
         radii = sorted({0.0, latent.eps, *latent.radii})
         look.announce(sum(eps > 0 for eps in radii) + len(set(kept) - {checkpoint}) * latent.epochs)

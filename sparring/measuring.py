@@ -81,10 +81,10 @@ class LatentConfig:
 
 @dataclass
 class WeightsConfig:
-    """How a checkpoint from elsewhere is read: what `sparring evaluate weights:FILE` reads."""
+    """How a checkpoint from elsewhere is read (`sparring evaluate weights:FILE`)."""
 
     layout: Literal["auto", "simclr", "supcon", "swav", "moco", "rocl", "acl", "torchvision"] = "auto"
-    """Whose names the file has; auto asks where two layouts look alike."""
+    """Whose names the file has; auto asks where several look alike, as torchvision, Google's simclr and swav do."""
     name: str | None = None
     """torchvision:NAME, timm:NAME or python:MODULE.FUNCTION; without it the ResNet that the file's shapes describe."""
     projector: str | None = None

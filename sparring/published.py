@@ -18,9 +18,10 @@ from sparring.evaluation.robust import Progress
 from sparring.measuring import RobustnessConfig, WeightsConfig
 from sparring.norms import has_domains
 from sparring.reporting import write_report
-from sparring.robustness import classifier, measure_into
+from sparring.robustness import classifier, has_classes, measure_into, measure_movement_into
 from sparring.training import run_folder
 from sparring.training.check import device_of
+from sparring.training.defaults import neighbours
 from sparring.types import Domain
 from sparring.untrained import untrained
 
@@ -52,6 +53,13 @@ def of_weights(
     channels, and images without labels under attack.
     """
     path = Path(place.removeprefix("weights:"))
+    if not path.is_file():
+        what = (
+            "names no file"
+            if place == "weights:"
+            else f"is a {'folder' if path.is_dir() else 'file that is not there'}"
+        )
+        raise ValueError(f"{place} {what}; name a checkpoint file, such as weights:checkpoint.pth")
     if robustness is not None:
         check_robustness(robustness)
     train, test = load_images(config.data, seed=config.training.seed)
@@ -71,15 +79,17 @@ def of_weights(
     if "own" in (*names, attacked) and not own:
         has = f"tells {encoder.classes:,} classes apart" if encoder.classes else "holds no classifier"
         raise ValueError(f"protocol own: {path} {has}, the images have {len(train.classes):,}; choose another")
-    if attacked and (train.labels is None or test.labels is None):
-        raise ValueError(f"the images of {test.name} have no labels: there is no class to be wrong in")
+    labelled = robustness is None or has_classes(train, test, robustness)
+    if config.evaluation.domain == "adv" and not has_domains(encoder):
+        raise ValueError(f"evaluation.domain is adv, but {path} has one batch norm a layer, or none; it must be clean")
     evaluation = config.evaluation
     temperature = KNN_TEMPERATURE if evaluation.knn_temperature is None else evaluation.knn_temperature
+    k = neighbours(len(train)) if evaluation.knn_k is None else evaluation.knn_k
     domain = evaluation.domain or published.domain
-    config = replace(config, evaluation=replace(evaluation, knn_temperature=temperature, domain=domain))
+    config = replace(config, evaluation=replace(evaluation, knn_temperature=temperature, knn_k=k, domain=domain))
     place_of_work = device_of(config)
     encoder.to(place_of_work)
-    with run_folder.held(folder):
+    with run_folder.held(folder, "wait for it, or choose another out"):
         described = _described(published, path, digest, train, test, config, domain)
         if names:
             results = evaluate(
@@ -96,7 +106,9 @@ def of_weights(
             run_folder.keep_earlier(folder, "results")
             run_folder.write_json(folder / "results.json", results)
         run_folder.write_json(folder / SUBJECT, described)
-        if robustness is not None and attacked is not None:
+        if robustness is not None and not labelled:
+            measure_movement_into(folder, encoder, test, config, robustness, path.name)
+        elif robustness is not None and attacked is not None:
             model, fitted = classifier(encoder, train, test, config, attacked, progress=progress)
             subject = {"words": f"{fitted['protocol']} on {model.layer} of {path.name}", "fitted": fitted}
             measure_into(folder, model, train, test, robustness, config.training.seed, subject, progress)

@@ -13,8 +13,10 @@ from sparring.config import RunConfig
 from sparring.data import ImageSet, load_images
 from sparring.encoders.bridge import find_function
 from sparring.evaluation import OnFeatures, SoftKNN, check_robustness, evaluate, features, measure_robustness
+from sparring.evaluation.check import only_representation
 from sparring.evaluation.evaluate import in_memory
 from sparring.evaluation.robust import Progress
+from sparring.evaluation.robustness import measure_representation
 from sparring.measuring import RobustnessConfig
 from sparring.reporting import write_report
 from sparring.reporting.run_folder import read_run
@@ -48,16 +50,16 @@ def of_a_run(
     with run_folder.held(run):
         train, test = load_images(config.data, seed=config.training.seed)
         check_images(config, train, needs_labels=False)
-        for images, which in ((train, "training"), (test, "test")):
-            if images.labels is None:
-                raise ValueError(
-                    f"the {which} images of {images.name} have no labels: there is no class to be wrong in"
-                )
+        labelled = has_classes(train, test, robustness)
         encoder = new_encoder(config, train.channels, len(train.classes), weights=checkpoint / checkpoints.WEIGHTS).to(
             device_of(config)
         )
-        model, fitted = classifier(encoder, train, test, config, name, progress=progress)
         epochs = checkpoints.position(checkpoint)[0]
+        if not labelled:
+            words = f"{config.method.name} after {epochs:,} epochs, {checkpoint.name}"
+            measure_movement_into(run, encoder, test, config, robustness, words)
+            return run
+        model, fitted = classifier(encoder, train, test, config, name, progress=progress)
         subject = {
             "words": f"{fitted['protocol']} on {model.layer} of {config.method.name} after {epochs:,} epochs",
             "checkpoint": checkpoint.name,
@@ -88,7 +90,7 @@ def of_a_model(
     train, test = load_images(config.data, seed=robustness.seed)
     if test.labels is None:
         raise ValueError(f"the test images of {test.name} have no labels: there is no class to be wrong in")
-    with run_folder.held(folder):
+    with run_folder.held(folder, "wait for it, or choose another out"):
         measure_into(
             folder, model.to(device_of(config)), train, test, robustness, robustness.seed, {"words": name}, progress
         )
@@ -114,6 +116,29 @@ def check_folder(folder: Path, subject: str) -> None:
 def unfinished(folder: Path) -> bool:
     """Whether an interrupted AutoAttack waits there."""
     return (folder / STATE).is_dir()
+
+
+def has_classes(train: ImageSet, test: ImageSet, robustness: RobustnessConfig) -> bool:
+    """Whether the images have labels; a ValueError if they have none and something is asked for that needs them."""
+    unlabelled = [which for images, which in ((train, "training"), (test, "test")) if images.labels is None]
+    if unlabelled and not only_representation(robustness):
+        raise ValueError(
+            f"the {unlabelled[0]} images of {test.name} have no labels: there is no class to be wrong in (--representation "
+            "alone needs none)"
+        )
+    return not unlabelled
+
+
+def measure_movement_into(
+    folder: Path, encoder: Encoder, test: ImageSet, config: RunConfig, robustness: RobustnessConfig, words: str
+) -> None:
+    """How far attacks move the representations of images without labels: measured and reported."""
+    layer, domain = config.evaluation.logistic_features or "h", config.evaluation.domain or "clean"
+    result = measure_representation(
+        encoder, in_memory(test), robustness, layer=layer, domain=domain, data=test.name, words=f"{layer} of {words}"
+    )
+    result.save(folder, environment=run_folder.environment(config.training.seed))
+    write_report(folder)
 
 
 def classifier(

@@ -76,7 +76,7 @@ def summarise_robustness(folder: Path) -> None:
     rows = [
         ("subject", f"{subject.get('words', 'not said')}, {domain_words(subject)} ({seen['label']})"),
         ("images", f"{data.get('name')}: {data.get('selection', 'how they were drawn is not said')}"),
-        ("clean", _measured(seen["clean"])),
+        *([("clean", _measured(seen["clean"]))] if seen["clean"] else []),
     ]
     for name, entry in attacks.items():
         left_out = f"left out: {entry.get('left_out')}"

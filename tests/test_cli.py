@@ -83,6 +83,11 @@ print("heavy:", sorted({"torch", "numpy", "lightning", "jsonargparse", "yaml"} &
         ("evaluate nope --alpha 1", "--alpha cannot be changed by evaluate: a run is measured as it was trained"),
         ("evaluate nope --protocol kmeans", f"--protocol must be one of {', '.join(PROTOCOLS)}, not 'kmeans'"),
         (
+            "evaluate nope --protocol logistics",
+            f"--protocol must be one of {', '.join(PROTOCOLS)}, not 'logistics'; did you mean logistic?",
+        ),
+        ("doctor foo", "doctor takes no words, not foo"),
+        (
             "report nope",
             "nope is no run folder: it holds no config.yaml, nor the robustness.json of a model's evaluation",
         ),
@@ -104,6 +109,8 @@ def test_a_mistake_is_one_sentence_and_nothing_is_written(capsys, command, sente
         ("--eps 0", ["attack.eps must be more than 0", "0.0"]),
         ("--eps -1", ["attack.eps must be more than 0", "-1.0"]),
         ("--data cifar11", ["data", "'cifar11'", "did you mean 'cifar10'"]),
+        ("--skip-unreadable", ["data.skip_unreadable is true, but synthetic is no image folder"]),
+        ("--download", ["data.download is true, but there is nothing to download for synthetic"]),
         ("--encoder resnet19", ["encoder.name", "'resnet19'", "did you mean"]),
         ("--data cifar10 --root .", ["cifar10", "cifar-10-binary.tar.gz"]),
         ("--data folder --root nowhere", ["nowhere", "folder of images"]),

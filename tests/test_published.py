@@ -101,13 +101,55 @@ def test_a_classifier_in_the_file_is_measured_if_it_fits(acl, capsys):
         (["--projector", "p.pt"], "only RoCL keeps its projector apart"),
         (["--epochs", "3"], "--epochs cannot be changed by evaluate"),
         (["--image-size", "8", "--knn-k", "300"], "knn_k is 300"),
-        (["--data", "digits"], "takes images of 3 channels, those of digits have 1"),
+        (
+            ["--protocol", "knn", "--finetune-epochs", "3"],
+            "evaluation.finetune_epochs is given, but nothing is finetuned",
+        ),
     ],
 )
 def test_mistakes_are_one_sentence(acl, capsys, words, sentence):
     code, out, err = run(capsys, "evaluate", f"weights:{acl}", *DATA, *words)
     assert code == 2 and out == "" and sentence in err and err.count("\n") == 1
     assert not Path("runs/weights-model_1000/results.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("place", "words", "sentence"),
+    [
+        ("weights:", DATA, "weights: names no file; name a checkpoint file, such as weights:checkpoint.pth"),
+        ("weights:.", DATA, "weights:. is a folder; name a checkpoint file"),
+        ("weights:none.pt", DATA, "weights:none.pt is a file that is not there"),
+        ("weights:model_1000.pt", QUICK, "--data must be named: the images on which weights:model_1000.pt is measured"),
+        ("weights:model_1000.pt", ["--data", "digits"], "takes images of 3 channels, those of digits have 1"),
+        ("weights:plain.pt", [*DATA, "--domain", "adv"], "evaluation.domain is adv, but plain.pt has one batch norm"),
+    ],
+)
+def test_what_is_missing_or_does_not_fit_is_named(acl, capsys, place, words, sentence):
+    torch.manual_seed(0)
+    kept = {k.replace("bn_list.0.", ""): v for k, v in torch.load(acl)["state_dict"].items() if "bn_list.1" not in k}
+    torch.save(kept, "plain.pt")
+    code, out, err = run(capsys, "evaluate", place, *words, "--layout", "acl")
+    assert code == 2 and out == "" and sentence in err and err.count("\n") == 1 and "norms." not in err
+    assert not Path("runs").exists()
+
+
+def test_without_labels_only_the_representation_is_attacked(acl, capsys):
+    from torchvision.io import write_png
+
+    Path("images").mkdir()
+    for i in range(12):
+        picture = torch.randint(0, 256, (3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(i))
+        write_png(picture, f"images/{i}.png")
+    words = ["--data", "folder", "--root", "images", "--test-root", "images", "--images", "4", "--trust", "false"]
+    code, _, err = run(capsys, "evaluate", f"weights:{acl}", *words, "--attack", "fgsm", "--out", "f")
+    assert code == 2 and "no class to be wrong in (--representation alone needs none)" in err
+    code, out, err = run(capsys, "evaluate", f"weights:{acl}", *words, "--representation", "--out", "f")
+    assert code == 0, err
+    seen = json.loads(Path("f/robustness.json").read_text())
+    assert seen["clean"] is None and seen["representation"]["n"] == 4 and "a seeded draw of 4 of 12" in out
+    assert seen["subject"]["words"] == "h of model_1000.pt" and "times as far as images lie apart" in out
+    report = Path("f/report.html").read_text()
+    assert "How far representations move" in report and "No attack was run" not in report
 
 
 def test_files_that_are_refused_and_folders_of_something_else(acl, capsys):
@@ -128,5 +170,7 @@ def test_files_that_are_refused_and_folders_of_something_else(acl, capsys):
 
 
 def test_help_names_what_it_takes(capsys):
-    code, out, _ = run(capsys, "evaluate", "weights:FILE", "--help")
-    assert code == 0 and "--encoder.layout" in out and "--robustness.attack" in out and "weights:FILE" in out
+    code, out, _ = run(capsys, "evaluate", "--help")
+    assert code == 0 and "How a checkpoint from elsewhere is read" in out
+    assert "--encoder.layout, --layout {auto|simclr|supcon|swav|moco|rocl|acl|torchvision}" in out
+    assert "--robustness.attack" in out and "weights:FILE" in out

@@ -12,7 +12,7 @@ from sparring.data.augment import (
 from sparring.data.corrupted import CorruptedSet, open_corrupted
 from sparring.data.images import ImageSet, StreamedImages
 from sparring.data.loader import Batches
-from sparring.data.sets import about, data_folder, data_names, load_images
+from sparring.data.sets import about, check_source, data_folder, data_names, load_images
 from sparring.data.views import Pipeline, make_views, pipeline, pipeline_names, small_crops
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "Resize",
     "StreamedImages",
     "about",
+    "check_source",
     "data_folder",
     "data_names",
     "load_images",

@@ -53,6 +53,23 @@ def about(name: str) -> About:
     return ABOUT[name]
 
 
+EMBEDDED = ("digits", "synthetic")
+"""Data sets without files."""
+
+
+def check_source(config: DataConfig) -> None:
+    """A ValueError for a setting of where images come from that the data set does not have."""
+    name = config.name
+    if config.root is not None and name in EMBEDDED:
+        raise ValueError(f"data.root is {config.root}, but {name} has no files; for images of yours add --data folder")
+    if config.test_root is not None and name != "folder":
+        raise ValueError(f"data.test_root is {config.test_root}, but only an image folder (--data folder) has one")
+    if config.skip_unreadable and name != "folder":
+        raise ValueError(f"data.skip_unreadable is true, but {name} is no image folder (--data folder)")
+    if config.download and name in (*EMBEDDED, "folder"):
+        raise ValueError(f"data.download is true, but there is nothing to download for {name}")
+
+
 def load_images(config: DataConfig, *, seed: int, progress: Progress | None = None) -> tuple[ImageSet, ImageSet]:
     """Training and evaluation images. `seed` decides held-out parts and subsets, nothing else.
 
@@ -60,6 +77,7 @@ def load_images(config: DataConfig, *, seed: int, progress: Progress | None = No
     something is missing, damaged or contradictory.
     """
     about(config.name)
+    check_source(config)
     for field in ("image_size", "train_images", "test_images"):
         value = getattr(config, field)
         if value is not None and value < 1:

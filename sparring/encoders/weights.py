@@ -137,7 +137,9 @@ def read_file(path: Path, *, classes: Sequence[type] = (), advice: str = "save i
             raise ValueError(
                 f"{path} is refused: it holds more than tensors, and loading it could run code; {advice}"
             ) from error
-        raise ValueError(f"{path} is damaged or no weights file: {str(error).splitlines()[0]}") from error
+        raise ValueError(
+            f"{path} is damaged or cut off: it begins like a PyTorch file, but cannot be read whole"
+        ) from error
 
 
 def _is_pickled(path: Path) -> bool:
@@ -145,6 +147,8 @@ def _is_pickled(path: Path) -> bool:
         raise ValueError(f"{path}: there is no such weights file")
     with path.open("rb") as file:
         start = file.read(9)
+    if not start:
+        raise ValueError(f"{path} is empty: no weights file")
     # by content, since a pickle may have any name; in safetensors the ninth byte opens the header, a JSON object
     return start[8:] != b"{" and start.startswith((b"PK", b"\x80"))
 
@@ -155,7 +159,12 @@ def _safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             architecture = json.loads((file.metadata() or {}).get("architecture", "{}"))
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except (SafetensorError, ValueError) as error:
-        raise ValueError(f"{path} is damaged or no safetensors file: {error}") from error
+        with path.open("rb") as file:
+            like = file.read(9)[8:] == b"{"
+        what = "is damaged or cut off: it begins like safetensors, but cannot be read whole"
+        raise ValueError(
+            f"{path} {what if like else 'is no weights file, neither safetensors nor of PyTorch'}"
+        ) from error
     return tensors, architecture if isinstance(architecture, dict) else {}
 
 

@@ -14,6 +14,7 @@ from sparring.attacks.autoattack.members import square_can_tile
 from sparring.attacks.classifier import ClassifierAttack
 from sparring.attacks.presets import PRESETS
 from sparring.data.corrupted import SEVERITIES
+from sparring.evaluation.finetuned import FINETUNED
 from sparring.evaluation.named import named_attack
 from sparring.measuring import RobustnessConfig
 
@@ -61,6 +62,11 @@ def check_robustness(config: RobustnessConfig, classes: int | None = None) -> di
     return {name: attack for name, attack in named.items() if config.eps > 0 or name in PRESETS}
 
 
+def only_representation(config: RobustnessConfig) -> bool:
+    """Whether nothing is asked for that needs labels."""
+    return config.representation and not (config.attack or config.corruptions or config.corrupted_root)
+
+
 USES = {
     "norm": ("fgsm", "pgd", "mpgd", "autoattack", "square", "noise"),
     "eps": ("fgsm", "pgd", "mpgd", "autoattack", "square", "noise"),
@@ -86,6 +92,14 @@ def check_used(config: RobustnessConfig, given: Iterable[str]) -> None:
             raise ValueError(
                 f"robustness.{name} is given, but {', '.join(config.attack)} has its own or none; it is for {allowed}"
             )
+
+
+def check_finetunes(given: Iterable[str], protocols: Iterable[str | None]) -> None:
+    """A ValueError if the epochs of finetuning are `given` (dotted names) and no protocol finetunes."""
+    if "evaluation.finetune_epochs" in given and not set(protocols) & FINETUNED.keys():
+        raise ValueError(
+            f"evaluation.finetune_epochs is given, but nothing is finetuned; it is for the protocols {', '.join(FINETUNED)}"
+        )
 
 
 def check_targets(config: RobustnessConfig, classes: int | None) -> None:

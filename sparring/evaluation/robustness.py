@@ -24,7 +24,7 @@ from torch import Tensor
 from sparring.attacks import AutoAttack, beyond_box
 from sparring.attacks.classifier import Model
 from sparring.data.corrupted import CorruptedSet, open_corrupted
-from sparring.evaluation.check import check_fit, check_robustness
+from sparring.evaluation.check import check_fit, check_robustness, only_representation
 from sparring.evaluation.classifier import OnFeatures, SoftKNN, check_classifier, check_labels
 from sparring.evaluation.corrupted import corruption_accuracy
 from sparring.evaluation.entry import (
@@ -38,11 +38,13 @@ from sparring.evaluation.entry import (
     subject_of,
     worst_case,
 )
+from sparring.evaluation.features import Layer
 from sparring.evaluation.named import NORMS
 from sparring.evaluation.representation import movement
 from sparring.evaluation.robust import Attacked, Progress, attacked, predictions
 from sparring.evaluation.trust import Trust, trust_each
 from sparring.measuring import RobustnessConfig
+from sparring.types import Domain, Encoder
 
 VERSION = 2
 """Rises whenever the same settings would give other figures. 1 seeded the random starts of batch b with seed + b."""
@@ -195,6 +197,45 @@ def measure_robustness(
     arrays = {"index": index.numpy(), "labels": y.numpy(), "correct_clean": correct.numpy()}
     arrays |= {f"correct_{name}": value.numpy() for name, value in survived.items()}
     return Robustness(entry, arrays | pictures)
+
+
+def measure_representation(
+    encoder: Encoder,
+    images: Shaped[Tensor, "n C H W"],
+    config: RobustnessConfig,
+    *,
+    layer: Layer = "h",
+    domain: Domain = "clean",
+    data: str = "images",
+    words: str | None = None,
+) -> Robustness:
+    """How far attacks move an encoder's representations, without labels and without a classifier; nothing is "clean".
+
+    `config.images` of the images are drawn, seeded. Raises ValueError as `check_robustness` and `movement` do.
+    """
+    check_robustness(config)
+    if not only_representation(config):
+        raise ValueError("attacks on a classifier and corruptions need labels; ask for robustness.representation alone")
+    index = draw(torch.zeros(len(images), dtype=torch.long), config.images, config.seed)
+    entry = {
+        "schema": 1,
+        "protocol": {"name": "robustness", "version": VERSION, **asdict(config)},
+        "label": f"robustness v{VERSION}",
+        "subject": {"words": words or type(encoder).__name__, "classifier": None, "domain": domain, "classes": None},
+        "data": {
+            "name": data,
+            "n": len(index),
+            "seed": config.seed,
+            "selection": selection(len(index), len(images)).removesuffix(", balanced over the classes"),
+        },
+        "clean": None,
+        "attacks": {},
+        "representation": movement(
+            encoder, pixels(images[index]), NORMS[config.norm](config.eps), layer=layer, domain=domain
+        ),
+        "verdict": None,
+    }
+    return Robustness(entry, {"index": index.numpy()})
 
 
 def _corruptions(

@@ -92,6 +92,8 @@ def robust_sections(folder: RunFolder) -> list[str]:
     """Accuracy under attack and corruption, with what speaks for and against the figures."""
     if not folder.robustness:
         return [section("Robustness", *robustness.overview(folder))]
+    if folder.robustness["clean"] is None:  # of images without labels
+        return [section("How far representations move", *movement(folder))]
     sections = [
         section("Robustness", *robustness.overview(folder)),
         section("Can these numbers be trusted?", *trust(folder)),

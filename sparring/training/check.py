@@ -8,9 +8,10 @@ import torch
 
 from sparring.attacks import check_radius
 from sparring.config import RunConfig
-from sparring.data import ImageSet, pipeline, pipeline_names, small_crops
+from sparring.data import ImageSet, check_source, pipeline, pipeline_names, small_crops
 from sparring.encoders import check_name
 from sparring.encoders.head import HEADS
+from sparring.methods import ACL
 from sparring.training.build import build_method, choose, classifies, clusters, embeds, has_two_norms
 
 
@@ -31,6 +32,11 @@ def check(config: RunConfig, needs_labels: bool) -> None:
     choose("data.views", str(config.data.views), pipeline_names())
     if clusters(config):
         _prototypes(config)
+    if config.method.mode not in (None, "ds") and config.method.alpha != ACL.alpha:
+        raise ValueError(
+            f"method.alpha is {config.method.alpha}, but it weighs the adversarial stream of mode ds; mode is "
+            f"{config.method.mode}"
+        )
     _data(config)
     _attack(config)
     _encoder(config)
@@ -44,12 +50,7 @@ def check(config: RunConfig, needs_labels: bool) -> None:
 def _data(config: RunConfig) -> None:
     data = config.data
     at_least("data.workers", data.workers, 0)
-    if data.root is not None and data.name in ("digits", "synthetic"):
-        raise ValueError(
-            f"data.root is {data.root}, but {data.name} has no files; to train on your images add --data folder"
-        )
-    if data.test_root is not None and data.name != "folder":
-        raise ValueError(f"data.test_root is {data.test_root}, but only an image folder (--data folder) has one")
+    check_source(data)
 
 
 def _prototypes(config: RunConfig) -> None:

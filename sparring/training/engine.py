@@ -9,8 +9,10 @@ from sparring.config import RunConfig
 from sparring.data import load_images
 from sparring.training.check import check_images
 from sparring.training.checkpoints import WEIGHTS, latest, load_state
+from sparring.training.defaults import never_used, shrink
 from sparring.training.fit import fit, new_encoder, weights_of
 from sparring.training.launch import is_first, launch, launched_by_others
+from sparring.training.progress import Display
 from sparring.training.pseudo_labels import check_stages, ensure_pseudo_labels
 from sparring.training.removal import has_two_stages
 from sparring.training.resolve import needs_labels, resolve
@@ -27,9 +29,10 @@ def train(config: RunConfig) -> Path:
     see `sparring.training.fit` for what can go wrong while training. With pseudo-labels the first stage is trained before,
     in the run's folder (see pseudo_labels.py).
     """
-    config = resolve(config)
+    given, config = config, resolve(config)
     train_images, _ = load_images(config.data, seed=config.training.seed)
     config.data.image_size = train_images.image_size
+    notices = [*shrink(config, given, len(train_images)), *never_used(config)]
     check_images(config, train_images, needs_labels(config))
     check_stages(config, train_images)
     run, checkpoint, state, weights = choose_folder(config), None, None, None
@@ -43,11 +46,14 @@ def train(config: RunConfig) -> Path:
     if not is_first():
         fit(run, config, encoder, train_images, state)
         return run
-    with held(run):
+    with held(run, "wait for it, or choose another out"):
         if config.resume is None:
             create(config, run)
         else:
             save_config(config, run / "config.yaml")
+        display = Display(run / "log.txt", shown=config.training.progress)
+        for notice in notices:
+            display.say(notice)
         if has_two_stages(config):
             ensure_pseudo_labels(run, config, train_images, train)
         if config.training.processes > 1 and not launched_by_others():

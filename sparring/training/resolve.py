@@ -26,14 +26,13 @@ from sparring.training.build import (
     pairs_name,
 )
 from sparring.training.check import check
-from sparring.training.defaults import normalisation
+from sparring.training.defaults import KNN_K, normalisation
 from sparring.training.demo import DIGITS
 from sparring.training.resume import resumed
 from sparring.training.run_folder import check_out
 
 LOGISTIC_EPOCHS = 1000
 """CLAE's published evaluation on CIFAR."""
-KNN_K = 200
 KNN_TEMPERATURE = 0.1
 """Of methods whose loss has none."""
 

@@ -111,14 +111,14 @@ def keep_earlier(run: Path, name: str) -> None:
 
 
 @contextmanager
-def held(run: Path) -> Iterator[None]:
-    """Keep other processes out of a run folder, which is made if absent; a ValueError if one is in it."""
+def held(run: Path, advice: str = "wait for it") -> Iterator[None]:
+    """Keep other processes out of a run folder, which is made if absent; a ValueError with the advice if one is in it."""
     run.mkdir(parents=True, exist_ok=True)
     with (run / LOCK).open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise ValueError(f"{run} is being written by another process: wait for it, or choose another out") from None
+            raise ValueError(f"{run} is being written by another process: {advice}") from None
         try:
             yield
         finally:

@@ -13,10 +13,11 @@ import torch
 from safetensors.torch import load_file
 
 from sparring.attacks import RandomNoise
-from sparring.config import MethodConfig, OptimizerConfig, RunConfig, TrainingConfig
+from sparring.config import DataConfig, MethodConfig, OptimizerConfig, RunConfig, TrainingConfig
 from sparring.data import pipeline
 from sparring.methods import CLAE, UEL, Plain, SimCLR, SupCon
 from sparring.training import latest, load_config, new_encoder, resolve, train, uniform_loss
+from sparring.training.defaults import never_used, shrink
 from sparring.training.module import ContrastiveModule
 from sparring.training.run_folder import held
 from tests.training.runs import tiny
@@ -248,3 +249,41 @@ def test_a_run_that_is_being_written_is_left_alone(tmp_path, run):
     train(RunConfig(resume=str(mine), training=TrainingConfig(epochs=5)))
     assert len(records(mine)) == 5
     assert not (mine / ".lock").exists()
+
+
+@pytest.mark.parametrize(
+    ("images", "given", "batch_size", "k", "sentences"),
+    [
+        (60, (None, None), 60, 15, 2),
+        (60, (16, None), 16, 15, 1),
+        (60, (None, 20), 60, 20, 1),
+        (3, (2, None), 2, 1, 1),
+        (256, (None, None), 256, 200, 0),
+        (60, (100, 300), 100, 300, 0),  # what was asked for is refused, not changed
+    ],
+)
+def test_defaults_for_which_there_are_too_few_images_shrink(images, given, batch_size, k, sentences):
+    asked = RunConfig(method=MethodConfig("simclr"), data=DataConfig("synthetic"))
+    asked.training.batch_size, asked.evaluation.knn_k = given
+    config = resolve(asked)
+    said = shrink(config, asked, images)
+    assert (config.training.batch_size, config.evaluation.knn_k) == (batch_size, k)
+    assert len(said) == sentences and all(f"only {images} training images" in sentence for sentence in said)
+
+
+def test_a_small_set_trains_with_the_defaults_and_the_log_says_what_shrank(tmp_path):
+    config = tiny(tmp_path / "run", method="swav", epochs=1, probe_every=0, batch_size=None)
+    config.data.train_images, config.evaluation.knn_k = 8, None
+    config.method = MethodConfig("swav", prototypes=4, queue=8, queue_from=1)
+    log = (train(config) / "log.txt").read_text()
+    assert "training.batch_size is 8, not 256: there are only 8 training images" in log
+    assert "evaluation.knn_k is 2, not 200" in log and "the queue of 8 embeddings is never used" in log
+    stored = load_config(tmp_path / "run")
+    assert (stored.training.batch_size, stored.evaluation.knn_k) == (8, 2)
+
+
+@pytest.mark.parametrize(("queue", "queue_from", "said"), [(8, 5, True), (8, 4, False), (0, 5, False)])
+def test_a_queue_that_never_comes_is_said(queue, queue_from, said):
+    config = RunConfig(MethodConfig("swav", queue=queue, queue_from=queue_from), data=DataConfig("synthetic"))
+    config.training.epochs = 5
+    assert bool(never_used(resolve(config))) == said

@@ -186,6 +186,7 @@ WRONG = {
         attack=AttackConfig(eps=8.0)
     ),
     r"data\.root is images, but digits has no files; .*--data folder": RunConfig(data=DataConfig(root="images")),
+    r"method\.alpha is 2\.0, .* stream of mode ds; mode is s2s": method(name="acl", mode="s2s", alpha=2.0),
     r"data\.test_root is images, but only an image folder": RunConfig(data=DataConfig(test_root="images")),
     r"data\.workers must be at least 0, not -1": RunConfig(data=DataConfig(workers=-1)),
     r"training\.seed must be less than 2\^63, not": RunConfig(training=TrainingConfig(seed=2**64)),

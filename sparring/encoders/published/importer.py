@@ -118,6 +118,11 @@ def load_published(
         backbone = resnet_of(keys.below("backbone"))
     except ValueError as error:
         raise ValueError(f"{path}, read as {layout}: {error} (it holds {some(list(checkpoint.tensors))})") from error
+    if rules.small and backbone.conv1.kernel_size != (3, 3):
+        raise ValueError(
+            f"{path} is a {backbone.words}, but the networks of --layout {layout} begin with a 3x3 convolution: name the layout "
+            "that it has, such as torchvision"
+        )
     channels, features = backbone.conv1.in_channels, backbone.features
     mean, std = _normalisation(checkpoint, keys, layout, rules, channels, mean, std)
     head, dim = nn.Identity(), features
@@ -200,7 +205,7 @@ def _renamed(path: Path, checkpoint: Checkpoint, layout: str, rules: Layout) -> 
     if unknown:
         raise ValueError(
             f"{path}, read as {layout}, has keys that this layout does not have: {some(unknown)}; if it is of another "
-            f"layout, name it (--encoder.layout {'|'.join(LAYOUTS)}); if the representation does not need them, remove them"
+            f"layout, name it (--layout {'|'.join(LAYOUTS)}); if the representation does not need them, remove them"
         )
     return keys
 

@@ -42,6 +42,8 @@ class Layout:
     """Mean and std in front of the encoder; None if the file or the user has to say."""
     heads: tuple[str, ...] = ()
     """Places of the head's layers, with commas; the head is complete if one of these sets is there."""
+    small: bool = False
+    """Whether all its networks begin with the 3x3 convolution of small images."""
 
     def rename(self, key: str) -> str | None:
         """Our name, `!` and a reason, or None for a key that has no place in this layout."""
@@ -118,6 +120,7 @@ LAYOUTS = {
         ),
         PIXELS,
         TWO,
+        small=True,
     ),
     "acl": Layout(
         "VITA-Group/Adversarial-Contrastive-Learning; its own normalisation, in the file; two batch norms become clean and adv",
@@ -138,6 +141,7 @@ LAYOUTS = {
         ),
         IMAGENET,
         ("0,1,3,4",),
+        small=True,
     ),
     "torchvision": Layout(
         "torchvision's or timm's own names, with --encoder.name for anything but a ResNet; ImageNet's normalisation",
@@ -159,13 +163,13 @@ def recognise(keys: list[str]) -> str:
             return name
     if any(key.startswith("conv1.") for key in keys):
         raise ValueError(
-            "encoder.layout must be given: the file has the bare names of a ResNet, which torchvision (ImageNet's "
-            "normalisation), Google's simclr (none) and swav without its head share"
+            "--layout must be given, as torchvision (ImageNet's normalisation), simclr (Google's, none) or swav (its own): "
+            "the file has the bare names of a ResNet, which all three share"
         )
     first = ", ".join(keys[:3])
     raise ValueError(
-        f"encoder.layout auto knows no layout with keys such as {first}; there are {', '.join(LAYOUTS)}, and with "
-        "encoder.name torchvision:NAME or timm:NAME any model of theirs"
+        f"no layout ({', '.join(LAYOUTS)}) has keys such as {first}: rename the file's keys to those of one of them, or give "
+        "--encoder.name torchvision:NAME or timm:NAME for a file with the very names of that model"
     )
 
 

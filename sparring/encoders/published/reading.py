@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from sparring.encoders.weights import read_file
 
 CONTAINERS = ("state_dict", "model", "net", "model_state_dict")
 """Under which of its names a checkpoint may hold the weights, the surest first."""
+CONVERSION = "only if you trust it, convert it where its code is installed (docs/pretraining.md has the lines)"
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ def read_checkpoint(path: Path | str) -> Checkpoint:
     that are not finite, or would have to be unpickled: the sentence says how to convert it.
     """
     path = Path(path)
-    loaded = read_file(path, classes=(argparse.Namespace,), advice=_conversion(path))
+    loaded = read_file(path, classes=(argparse.Namespace,), advice=CONVERSION)
     options = loaded.get("opt") if isinstance(loaded, Mapping) else None
     container, tensors = None, _state_dict(loaded)
     if tensors is None and isinstance(loaded, Mapping):
@@ -57,18 +57,6 @@ def read_checkpoint(path: Path | str) -> Checkpoint:
 def _state_dict(found: Any) -> dict[str, Tensor] | None:
     tensors = isinstance(found, Mapping) and bool(found) and all(isinstance(value, Tensor) for value in found.values())
     return dict(found) if tensors else None
-
-
-def _conversion(path: Path) -> str:
-    """How somebody who trusts a file turns it into one that can be read, as a command."""
-    source, target = str(path), f"{path.stem}.tensors.pt"
-    program = (
-        f"import torch; f = torch.load({source!r}, map_location='cpu', weights_only=False); "
-        "f = f.state_dict() if hasattr(f, 'state_dict') else f; "
-        f"f = next((f[k] for k in {CONTAINERS!r} if k in f), f); "
-        f"torch.save({{k: v for k, v in f.items() if torch.is_tensor(v)}}, {target!r})"
-    )
-    return f"only if you trust it, convert it where its code is installed: python -c {shlex.quote(program)}"
 
 
 def floats(tensor: Tensor) -> list[float]:

@@ -73,7 +73,7 @@ def test_earlier_sthalles_simclr(tmp_path, x):
 def test_google_simclr_and_torchvision_differ_in_their_normalisation(tmp_path, x, bottleneck, width):
     net = made(theirs.Classifier, bottleneck=bottleneck, width=width)
     path = written(tmp_path, {"state_dict": net.state_dict()})
-    with pytest.raises(ValueError, match=r"encoder.layout must be given.*torchvision.*Google's simclr"):
+    with pytest.raises(ValueError, match=r"--layout must be given, as torchvision .* simclr .* or swav"):
         load_published(path)
     google, usual = load_published(path, layout="simclr"), load_published(path, layout="torchvision")
     same(google, net.h(x), x=x)

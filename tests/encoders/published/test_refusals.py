@@ -3,13 +3,16 @@
 import argparse
 import pickle
 import re
-import shlex
+from pathlib import Path
 
 import pytest
 import torch
+import torchvision
 
 from sparring.encoders.published import load_published
 from tests.reference import published as theirs
+
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
@@ -62,15 +65,14 @@ def test_a_plain_pickle_is_refused(tmp_path):
     assert not (tmp_path / "exploded").exists()
 
 
-def test_the_conversion_that_a_refusal_names_works(tmp_path, state, monkeypatch):
+def test_the_conversion_to_which_a_refusal_points_works(tmp_path, state, monkeypatch):
     path = written(tmp_path, {"state_dict": state, "best": re.compile("a")})
-    with pytest.raises(ValueError, match="is refused") as caught:
+    with pytest.raises(ValueError, match=r"is refused.*docs/pretraining\.md"):
         load_published(path)
-    command = str(caught.value).partition("is installed: ")[2]
-    assert shlex.split(command)[:2] == ["python", "-c"]
+    program = (ROOT / "docs/pretraining.md").read_text().partition('python -c "\n')[2].partition('\n"\n')[0]
     monkeypatch.chdir(tmp_path)
-    exec(shlex.split(command)[2], {})
-    assert load_published(tmp_path / "checkpoint.tensors.pt").report.layout == "simclr"
+    exec(program, {})
+    assert load_published(tmp_path / "tensors.pt").report.layout == "simclr"
 
 
 @pytest.mark.parametrize(
@@ -118,7 +120,7 @@ def test_a_missing_head_and_missing_counters_are_no_error(tmp_path, state):
         ({"epoch": 3, "weights": {"a": torch.ones(1)}}, "holds no state dict.*it holds epoch, weights"),
         ([torch.ones(1)], "it holds a list"),
         ({}, "it holds nothing"),
-        ({"a.weight": torch.ones(2)}, "knows no layout with keys such as a.weight"),
+        ({"a.weight": torch.ones(2)}, r"no layout \(simclr, .*\) has keys such as a.weight: rename the file's keys"),
     ],
 )
 def test_files_of_something_else(tmp_path, content, words):
@@ -149,5 +151,12 @@ def test_missing_and_damaged_files(tmp_path, state):
         load_published(tmp_path / "none.pt")
     path = written(tmp_path, state)
     path.write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(ValueError, match="is damaged or no weights file"):
+    with pytest.raises(ValueError, match="is damaged or cut off: it begins like a PyTorch file"):
         load_published(path)
+
+
+@pytest.mark.parametrize("layout", ["acl", "rocl"])
+def test_a_network_for_large_images_is_none_of_a_layout_for_small_ones(tmp_path, layout):
+    path = written(tmp_path, torchvision.models.resnet18(weights=None).state_dict())
+    with pytest.raises(ValueError, match=f"7x7 stem.* --layout {layout} begin with a 3x3 convolution: .* torchvision"):
+        load_published(path, layout=layout)
