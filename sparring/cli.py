@@ -1,4 +1,4 @@
-"""The command line: `sparring train`, `evaluate`, `analyze`, `report`, `list`, `doctor`.
+"""The command line: `sparring train`, `evaluate`, `analyze`, `report`, `reproduce`, `list`, `doctor`.
 
 What a user got wrong is one sentence on stderr and exit code 2, and nothing is written; what went wrong while running is
 one sentence and exit code 1; an interrupted run exits with 130. SPARRING_DEBUG=1 or --debug shows where it happened.
@@ -30,7 +30,7 @@ usage: sparring train [METHOD] [--config FILE] [--SETTING VALUE ...]
 
 Train METHOD (default clae), evaluate it, and leave a report in a run folder.
 
-  METHOD              plain, uel, simclr, supcon or clae; the same as --method.name
+METHODS
   --config FILE       settings from a YAML file, such as a run's config.yaml; flags go on top of it
   --print-config      print the complete configuration that would run, and run nothing
   --debug             show where an error happened
@@ -45,7 +45,7 @@ Write FOLDER/report.html anew from its files: of a run, or of a model that `spar
 """
 
 LIST = """\
-usage: sparring list [methods|attacks|evaluation-attacks|protocols|data|encoders|pairs|views ...]
+usage: sparring list [KINDS ...]
 
 What can be named on the command line, one line each.
 """
@@ -64,7 +64,14 @@ def main(argv: list[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else list(argv)
     try:
         with warnings.catch_warnings():
-            warnings.showwarning = lambda message, *_: print(f"sparring: warning: {message}", file=sys.stderr)
+            said = set[str]()
+
+            def show(message: Warning | str, *_: object) -> None:
+                if str(message) not in said:  # images are loaded to train and again to measure
+                    print(f"sparring: warning: {message}", file=sys.stderr)
+                said.add(str(message))
+
+            warnings.showwarning = show  # pyright: ignore[reportAttributeAccessIssue]
             return _run(words)
     except SystemExit as stopped:  # a signal, after the checkpoint was saved (sparring.training.Stopped)
         return _complain(stopped, stopped.code if isinstance(stopped.code, int) else 1, "sparring:", words)
@@ -127,7 +134,9 @@ def _train(words: list[str]) -> int:
     """Train a method, evaluate it, and leave a report."""
     read = read_words(words, DEBUG | {"config": True, "print-config": False})
     if "help" in read.options:
-        print(TRAIN + settings_help(configuration.fields()))
+        named = f"  {'METHOD':20}{', '.join(methods())}; the same as --method.name"
+        print(TRAIN.replace("METHODS", textwrap.fill(named, WIDTH, subsequent_indent=" " * 22)), end="")
+        print(settings_help(configuration.fields()))
         return 0
     if len(read.positional) > 1:
         raise ValueError(f"one METHOD is trained at a time, not {' and '.join(read.positional)}")
@@ -197,7 +206,7 @@ def _list(words: list[str]) -> int:
     """What can be named: methods, attacks, data sets, encoders, pairs, views."""
     read = read_words(words, DEBUG)
     if "help" in read.options:
-        print(LIST, end="")
+        print(LIST.replace("KINDS", "|".join(KINDS)), end="")
         return 0
     for word in read.positional:
         if word not in KINDS:

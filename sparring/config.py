@@ -21,7 +21,7 @@ class MethodConfig:
     name: str = "clae"
     """clae, simclr, ... for encoders; natural, adversarial_training, ascl, ... for classifiers (`sparring list` shows all)."""
     base: str | None = None
-    """clae: the method whose loss is attacked (plain, uel, simclr)."""
+    """clae: the method whose loss is attacked (plain, simclr, supcon, uel); None is simclr."""
     alpha: float | None = None
     """clae: weight of the adversarial term, eq. 16; acl: of the adversarial stream, beside 1 for the clean one."""
     mode: Literal["ds", "a2a", "a2s", "s2s"] | None = None

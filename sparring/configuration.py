@@ -196,7 +196,11 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ValueError(f"--config is {path}, but there is no such file") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except IsADirectoryError:
+        raise ValueError(f"--config is {path}, which is a folder; name its YAML file, such as config.yaml") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"--config is {path}, which is no text, so no YAML") from None
+    except OSError as error:
         raise ValueError(f"{path} cannot be read: {error}") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)

@@ -89,7 +89,7 @@ def of_weights(
     config = replace(config, evaluation=replace(evaluation, knn_temperature=temperature, knn_k=k, domain=domain))
     place_of_work = device_of(config)
     encoder.to(place_of_work)
-    with run_folder.held(folder, "wait for it, or choose another out"):
+    with run_folder.held(folder, "wait for it, or choose another --out"):
         described = _described(published, path, digest, train, test, config, domain)
         if names:
             results = evaluate(

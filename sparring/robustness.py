@@ -56,12 +56,12 @@ def of_a_run(
         )
         epochs = checkpoints.position(checkpoint)[0]
         if not labelled:
-            words = f"{config.method.name} after {epochs:,} epochs, {checkpoint.name}"
+            words = f"{config.method.name} after {epochs:,} epoch{'s' * (epochs != 1)}, {checkpoint.name}"
             measure_movement_into(run, encoder, test, config, robustness, words)
             return run
         model, fitted = classifier(encoder, train, test, config, name, progress=progress)
         subject = {
-            "words": f"{fitted['protocol']} on {model.layer} of {config.method.name} after {epochs:,} epochs",
+            "words": f"{fitted['protocol']} on {model.layer} of {config.method.name} after {epochs:,} epoch{'s' * (epochs != 1)}",
             "checkpoint": checkpoint.name,
             "fitted": fitted,
         }
@@ -90,7 +90,7 @@ def of_a_model(
     train, test = load_images(config.data, seed=robustness.seed)
     if test.labels is None:
         raise ValueError(f"the test images of {test.name} have no labels: there is no class to be wrong in")
-    with run_folder.held(folder, "wait for it, or choose another out"):
+    with run_folder.held(folder, "wait for it, or choose another --out"):
         measure_into(
             folder, model.to(device_of(config)), train, test, robustness, robustness.seed, {"words": name}, progress
         )

@@ -12,7 +12,7 @@ import pytest
 import torch
 import yaml
 
-from sparring.cli import main
+from sparring.cli import VERBS, main
 from sparring.listing import KINDS, methods
 from sparring.measuring import PROTOCOLS
 
@@ -61,6 +61,9 @@ print("heavy:", sorted({"torch", "numpy", "lightning", "jsonargparse", "yaml"} &
     assert done.stdout.endswith("heavy: []\n") and done.stderr == ""
     assert "--attack.eps, --eps\n        Radius of the ball, such as 8/255. [not set]" in done.stdout
     assert "--training.precision, --precision {float32|bf16}" in done.stdout
+    assert "evaluation-attacks|protocols|data" in done.stdout
+    listed = done.stdout.partition("METHOD              ")[2].partition("; the same as --method.name")[0]
+    assert " ".join(listed.split()) == ", ".join(methods())
     assert "sparring evaluate RUN" in done.stdout and "clae           CLAE: an adversarial example" in done.stdout
 
 
@@ -77,6 +80,8 @@ print("heavy:", sorted({"torch", "numpy", "lightning", "jsonargparse", "yaml"} &
         ("train clae --method uel", "METHOD is clae, but --method.name is uel"),
         ("train --eps big", "attack.eps must be a number or a fraction such as 8/255, not 'big'"),
         ("train --config nope.yaml", "--config is nope.yaml, but there is no such file"),
+        ("train --config .", "--config is ., which is a folder; name its YAML file, such as config.yaml"),
+        (f"train --config {sys.executable}", f"--config is {sys.executable}, which is no text, so no YAML"),
         ("train --resume nope", "resume is nope, but there is no such run folder"),
         ("evaluate nope", "RUN is nope, but there is no such run folder"),
         ("evaluate", "evaluate needs one run folder, such as runs/clae-digits-seed0, not none"),
@@ -257,6 +262,26 @@ def test_interrupted_says_where_to_resume():
         err = process.stderr.read()
     assert process.returncode == 130 and "Traceback" not in err
     assert "sparring train --resume runs/clae-synthetic-seed0" in err
+
+
+def test_the_help_of_base_names_every_base(capsys):
+    from sparring.configuration import fields
+    from sparring.training.build import BASE, BASES
+
+    assert fields()["method.base"].meaning.endswith(f"({', '.join(BASES)}); None is {BASE}.")
+
+
+def test_a_warning_is_said_once(capsys, monkeypatch):
+    import warnings
+
+    def warns(words):
+        for sentence in ("one", "one", "two"):
+            with warnings.catch_warnings(action="always"):
+                warnings.warn(sentence, stacklevel=1)
+        return 0
+
+    monkeypatch.setitem(VERBS, "doctor", warns)
+    assert run(capsys, "doctor") == (0, "", "sparring: warning: one\nsparring: warning: two\n")
 
 
 def test_list_names_what_the_configuration_takes(capsys):

@@ -119,6 +119,18 @@ def test_anybodys_model(quiet, capsys):
         (["--attack", "fgsm", "--steps", "7"], "robustness.steps is given, but fgsm has its own or none"),
         (["--attack", "ascl-pgd", "--eps", "1/255"], "robustness.eps is given, but ascl-pgd has its own"),
         (["--attack", "pgd,pgd-20"], "pgd and pgd-20 are the same here"),
+        (["--attack", "pgd", "--steps", "0"], "robustness.steps must be at least 1, not 0"),
+        (["--attack", "pgd", "--restarts", "0"], "robustness.restarts must be at least 1, not 0"),
+        (["--attack", "pgd", "--step-size", "0"], "robustness.step_size must be more than 0"),
+        (["--attack", "pgd-0"], "robustness.attack is pgd-0, which takes no step"),
+        (
+            ["--attack", "pgd", "--finetune-epochs", "3"],
+            "evaluation.finetune_epochs is given, but nothing is finetuned",
+        ),
+        (
+            ["--protocol", "knn", "--finetune-epochs", "3"],
+            "evaluation.finetune_epochs is given, but nothing is finetuned",
+        ),
         (["--attack", "PGD"], "did you mean pgd?"),
     ],
 )

@@ -48,7 +48,7 @@ def correlation(
         raise ValueError(f"x and y must be two arrays of one length, not of shapes {x.shape} and {y.shape}")
     n = len(x)
     if n < 3:
-        raise ValueError(f"x and y have {n} points: a correlation needs at least 3")
+        raise ValueError(f"x and y have {n} point{'s' * (n != 1)}: a correlation needs at least 3")
     for name, values in (("x", x), ("y", y)):
         if not np.isfinite(values).all():
             raise ValueError(f"{name} has values that are not finite: {values[~np.isfinite(values)][0]}")

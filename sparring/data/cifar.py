@@ -95,7 +95,7 @@ def load_cifar(
     if present is None:
         raise ValueError(
             f"{name} is not in {root}: put {official.binary} or {official.python} (from {official.url}) or the folder "
-            f"{official.binary_folder} or {official.python_folder} there, or ask for it with download"
+            f"{official.binary_folder} or {official.python_folder} there, or ask for it with data.download"
         )
     binary = present.name in (official.binary, official.binary_folder)
     *train, test, names = official.python_md5

@@ -37,7 +37,7 @@ def decode(file: Path, size: int | None = None) -> UInt8[Tensor, "C H W"]:
             image = rgb(ImageOps.exif_transpose(opened))
     except Exception as error:  # Pillow's readers raise OSError, SyntaxError, ValueError, struct.error and more
         raise ValueError(
-            f"{file} cannot be read as an image ({_reason(error)}); skip such files with skip_unreadable"
+            f"{file} cannot be read as an image ({_reason(error)}); skip such files with data.skip_unreadable"
         ) from error
     if size is not None:
         image = cover(image, size)
@@ -73,7 +73,7 @@ def picture_size(file: Path) -> tuple[int, int]:
             return image.size
     except Exception as error:
         raise ValueError(
-            f"{file} cannot be read as an image ({_reason(error)}); skip such files with skip_unreadable"
+            f"{file} cannot be read as an image ({_reason(error)}); skip such files with data.skip_unreadable"
         ) from error
 
 

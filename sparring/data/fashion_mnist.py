@@ -43,7 +43,7 @@ def load_fashion_mnist(
         missing = next(name for name in files if not _find(root, name))
         raise ValueError(
             f"fashion-mnist is not in {root}: put {missing}.gz and the three other idx files (from {url}) there, "
-            "install Debian's dataset-fashion-mnist, or ask for it with download"
+            "install Debian's dataset-fashion-mnist, or ask for it with data.download"
         )
     train_images, train_labels, test_images, test_labels = (read_idx(p) for n in files if (p := _find(place, n)))
     return _images(train_images, train_labels, place), _images(test_images, test_labels, place)

@@ -56,7 +56,7 @@ def list_folders(
         kept, out = held_out(train.labels, len(train.files), 0.1, seed)
         if not len(kept):
             raise ValueError(
-                f"{first} holds one image a class: none is left for training; name evaluation images by test_root"
+                f"{first} holds one image a class: none is left for training; name evaluation images by data.test_root"
             )
         return train.select(kept), train.select(out)
     test = list_folder(second, skip=skip_unreadable)
@@ -72,7 +72,7 @@ def list_folders(
 def list_folder(root: Path, *, skip: bool = False) -> Listing:
     """The images of one folder. A file that is none by its extension raises ValueError, or is left out with `skip`."""
     if not root.is_dir():
-        raise ValueError(f"{root} is no folder; root must name a folder of images")
+        raise ValueError(f"{root} is no folder; data.root must name a folder of images")
     folders = sorted(d for d in root.iterdir() if d.is_dir() and not d.name.startswith("."))
     direct = [f for f in _files(root) if f.suffix.lower() in EXTENSIONS]
     if not folders:
@@ -109,7 +109,7 @@ def _images(folder: Path, skip: bool, deep: bool = False) -> list[Path]:
         other = next(f for f in files if f.suffix.lower() not in EXTENSIONS)
         if not skip:
             raise ValueError(
-                f"{other} is no image by its extension; remove it, or skip such files with skip_unreadable"
+                f"{other} is no image by its extension; remove it, or skip such files with data.skip_unreadable"
             )
         _warn_skipped([f for f in files if f.suffix.lower() not in EXTENSIONS])
     return images
@@ -162,11 +162,11 @@ def _common_size(listing: Listing, skip: bool, progress: Progress | None) -> int
         if size != (width, height):
             raise ValueError(
                 f"images differ in size: {first} has {width} x {height} pixels, {file} {size[0]} x {size[1]}; "
-                "give image_size to have all resized and centre-cropped"
+                "give data.image_size to have all resized and centre-cropped"
             )
     if width != height:
         raise ValueError(
-            f"images are {width} x {height} pixels; give image_size to have them resized and centre-cropped"
+            f"images are {width} x {height} pixels; give data.image_size to have them resized and centre-cropped"
         )
     return width
 

@@ -34,12 +34,16 @@ def check_robustness(config: RobustnessConfig, classes: int | None = None) -> di
         ("batch_size", config.batch_size, 1),
         ("square_queries", config.square_queries, 1),
         ("targets", config.targets, 1),
+        ("steps", config.steps, 1),
+        ("restarts", config.restarts, 1),
         ("seed", config.seed, 0),
     ):
         if value is not None and value < low:
             raise ValueError(f"robustness.{name} must be at least {low}, not {value}")
     if not config.eps >= 0:
         raise ValueError(f"robustness.eps must be 0 or more, not {config.eps}")
+    if config.step_size is not None and not config.step_size > 0:
+        raise ValueError(f"robustness.step_size must be more than 0, such as 2/255, not {config.step_size:g}")
     check_radius("robustness.eps", config.eps, config.norm)
     if (
         not config.severities

@@ -43,6 +43,8 @@ def named_attack(name: str, config: RobustnessConfig) -> ClassifierAttack:
             f"robustness.attack must be one of {', '.join(ATTACKS)}, pgd-N, mpgd-N or a preset (sparring list "
             f"evaluation-attacks), not {name!r}{hint}"
         )
+    if counted and not int(counted[2]):
+        raise ValueError(f"robustness.attack is {name}, which takes no step; the number must be at least 1")
     threat = NORMS[config.norm](config.eps)
     kind, steps = (counted[1], int(counted[2])) if counted else (name, config.steps)
     if kind == "fgsm":

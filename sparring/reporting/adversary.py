@@ -122,7 +122,11 @@ def batch_norms(run: RunFolder) -> list[str]:
     if layers is None:
         return [_no_analysis()]
     if not layers:
-        reason = "This encoder has one batch norm a layer: its method keeps no second one for adversarial examples."
+        reason = (
+            "This encoder has one batch norm a layer: its method keeps no second one for adversarial examples."
+            if run.analysis.get("has_batch_norm", True)
+            else "This encoder has no batch norm."
+        )
         return [paragraph(reason, "missing")]
     draw = np.random.default_rng(0)
     drawn = []

@@ -35,7 +35,8 @@ def class_pairs(run: RunFolder) -> list[str]:
     caption = (
         f"Mean {found['distance']} distance (0 to 2) between the representations of two classes, on the diagonal between "
         f"different images of one class; clean images, n = {data['n']:,}. Inter upon intra, mean over class pairs: "
-        f"{found['ratio']:.2f} (ratio of the means {found['ratio_of_means']:.2f}); above 1, classes lie apart. Paper 003 "
+        f"{found['ratio']:.2f} (ratio of the means {found['ratio_of_means']:.2f}); above 1, classes lie apart. Not 1 / R-DIV, "
+        "which is within mini-batches and with adversarial copies. Paper 003 "
         "prints 1.98 for SupCon and 1.19 for SimCLR on CIFAR-10."
     )
     drawing = heat_map(np.asarray(found["mean"]), data["classes"], title="Distances of class pairs")

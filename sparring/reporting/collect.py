@@ -20,6 +20,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from sparring.analysis import against_eps, effective_rank, statistics, uniformity
 from sparring.attacks import RandomNoise, describe
@@ -209,6 +210,7 @@ def collect(
         "classifier": None if subject.classifier is None else f"{'its own classifier' if own else FITTED}, on {layer}",
         "labels": truth is not None,
         "examples": names,
+        "has_batch_norm": isinstance(encoder, nn.Module) and any(isinstance(m, _BatchNorm) for m in encoder.modules()),
         "batch_norm": [
             {"layer": name, "mean_gap": values.mean_gap, "var_ratio": values.var_ratio}
             for name, values in layers.items()

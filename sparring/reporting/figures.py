@@ -104,14 +104,17 @@ def lines(
             axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
         if percent:
             axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.4g} %")
-        if doubling:
-            _doubling(axes, sorted({value for one in series for value in one.x}))
+        at = sorted({value for one in series for value in one.x})
+        if len(at) == 1:
+            axes.set_xlim(at[0] - 1, at[0] + 1)
+            axes.set_xticks(at, [f"{at[0]:.4g}"])
+        elif doubling:
+            _doubling(axes, at)
         if level is not None:
             axes.axhline(level[0], color=INK, linewidth=1, linestyle=(0, (1, 3)), label=level[1])
             axes.set_ylim(bottom=0)
-            axes.figure.legend(frameon=False, loc="outside lower left", ncols=3)
-        elif len(series) > 1:
-            axes.legend(frameon=False, loc="best")
+        if level is not None or len(series) > 1:
+            axes.figure.legend(frameon=False, loc="outside lower left", ncols=2 if narrow else 3)
 
     return svg(draw, title, width=3.7 if narrow else 5.0)
 
@@ -128,7 +131,7 @@ def channels(clean: Float[np.ndarray, " n"], adv: Float[np.ndarray, " n"], *, y:
         axes.set_ylabel(y)
         axes.margins(y=0.2)
         axes.xaxis.set_ticks([])
-        axes.legend(frameon=False, loc="best", ncols=2)
+        axes.figure.legend(frameon=False, loc="outside lower left", ncols=2)
 
     return svg(draw, title)
 

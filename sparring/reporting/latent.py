@@ -116,7 +116,7 @@ def over_epochs(run: RunFolder) -> list[str]:
     of = run.latent["epochs"]
     if "left_out" in of:
         return [_left_out(of)]
-    words = f"{of['words']}. {about(run).rpartition(',')[0]}, {len(of['epoch'])} kept checkpoints"
+    words = f"{of['words']}. {about(run).rpartition(',')[0]}, {len(of['epoch'])} kept checkpoint{'s' * (len(of['epoch']) > 1)}"
     names = [f"epoch {epoch:.3g}" for epoch in of["epoch"]]
     return _three(of, of["epoch"], "epoch", names, "over training", words, "checkpoints")
 
@@ -145,7 +145,8 @@ def _three(
         shown = [names[i] for i in known]
         every = points == "radii" and len(known) <= 8
         drawing = relation(robust, ratio, shown, title=f"R-DIV by robustness, {points}", all_named=every)
-        drawn.append((drawing, f"One point for each of the {points}, joined in their order."))
+        joined = f"One point for each of the {points}, joined in their order."
+        drawn.append((drawing, joined if len(known) > 1 else f"The one point of the {points}."))
     parts = [figures(drawn, columns=3), paragraph(correlated(of["correlation"], points))]
     if len(known) < len(x):
         parts.append(paragraph("Where classes have collapsed onto one direction there is no R-DIV.", "missing"))

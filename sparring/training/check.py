@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import torch
@@ -172,6 +173,15 @@ def check_images(config: RunConfig, train: ImageSet, needs_labels: bool) -> None
     if needs_labels and train.labels is None:
         whom = config.method.name if build_method(config).needs_labels else f"method.pairs {config.method.pairs}"
         raise ValueError(f"{whom} needs labels, but the training images of {train.name} have none")
+    if needs_labels and train.labels is not None:
+        alone = [train.classes[int(label)] for label in (train.labels.bincount() == 1).nonzero()[:, 0]]
+        if alone:
+            named = ", ".join(alone[:5]) + (", ..." if len(alone) > 5 else "")
+            warnings.warn(
+                f"of {len(alone)} of the {len(train.classes)} classes there is a single training image ({named}): it has no "
+                "other of its class",
+                stacklevel=2,
+            )
     if train.labels is not None and k > images:
         raise ValueError(
             f"evaluation.knn_k is {k}, but {train.name} has only {images} training images to be neighbours"

@@ -56,8 +56,8 @@ def latest(run: Path) -> Path:
     found = checkpoints(run)
     if not found:
         raise ValueError(
-            f"{run} holds no checkpoint: it stopped before the first one was written; begin again with --config "
-            f"{run / 'config.yaml'}"
+            f"{run} holds no checkpoint: it stopped before the first one was written, or they were removed; begin again with "
+            f"--config {run / 'config.yaml'}"
         )
     return found[-1]
 

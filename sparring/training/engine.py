@@ -46,11 +46,13 @@ def train(config: RunConfig) -> Path:
     if not is_first():
         fit(run, config, encoder, train_images, state)
         return run
-    with held(run, "wait for it, or choose another out"):
+    with held(run, "wait for it, or choose another --out"):
         if config.resume is None:
             create(config, run)
         else:
             save_config(config, run / "config.yaml")
+        if state is not None and state.epoch >= (config.training.epochs or 0):
+            notices.append(f"nothing is left to train: {run} has all of its {state.epoch:,} epochs")
         display = Display(run / "log.txt", shown=config.training.progress)
         for notice in notices:
             display.say(notice)

@@ -143,6 +143,10 @@ def save_config(config: RunConfig, path: Path) -> None:
 def load_config(run: Path) -> RunConfig:
     """The configuration of a run folder; a ValueError if there is none or if it is not one of ours."""
     path = Path(run) / "config.yaml"
+    if not path.is_file() and (Path(run) / "weights.json").is_file():
+        raise ValueError(
+            f"{run} is no run folder: it holds figures of a checkpoint file, which is measured as weights:FILE"
+        )
     if not path.is_file():
         raise ValueError(f"{run} is no run folder: it holds no config.yaml")
     return configuration.build(configuration.read_yaml(path))

@@ -202,7 +202,7 @@ class TestRefusals:
     def test_images_of_different_sizes(self, tmp_path):
         classes_below(tmp_path)
         save(tmp_path / "dog" / "wide.png", picture((9, 8)))
-        with pytest.raises(ValueError, match=r"differ in size: .*8 x 8 .*wide\.png 9 x 8; give image_size"):
+        with pytest.raises(ValueError, match=r"differ in size: .*8 x 8 .*wide\.png 9 x 8; give data\.image_size"):
             load(tmp_path, train_images=19, test_images=2)
         train, test = load(tmp_path, image_size=6)
         assert train.images.shape[1:] == test.images.shape[1:] == (3, 6, 6)
@@ -210,7 +210,7 @@ class TestRefusals:
     def test_images_that_are_not_square(self, tmp_path):
         for i in range(4):
             save(tmp_path / f"{i}.png", picture((6, 4), i))
-        with pytest.raises(ValueError, match="6 x 4 pixels; give image_size"):
+        with pytest.raises(ValueError, match="6 x 4 pixels; give data\.image_size"):
             load(tmp_path)
 
     def test_no_root(self):

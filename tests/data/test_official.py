@@ -134,7 +134,8 @@ class TestCifar:
 
     def test_missing_files_say_what_to_put_where(self, tmp_path, name):
         with pytest.raises(
-            ValueError, match=rf"{name} is not in .*put cifar-{name[5:]}-binary\.tar\.gz .*or ask for it with download"
+            ValueError,
+            match=rf"{name} is not in .*put cifar-{name[5:]}-binary\.tar\.gz .*or ask for it with data\.download",
         ):
             load_images(DataConfig(name=name, root=str(tmp_path)), seed=0)
 
@@ -227,7 +228,7 @@ class TestFashionMnist:
         monkeypatch.setattr("sparring.data.fashion_mnist.DEBIAN", tmp_path / "no package")
         make_fashion(tmp_path, packed=True)
         (tmp_path / "t10k-labels-idx1-ubyte.gz").unlink()
-        with pytest.raises(ValueError, match=r"put t10k-labels-idx1-ubyte\.gz .*ask for it with download"):
+        with pytest.raises(ValueError, match=r"put t10k-labels-idx1-ubyte\.gz .*ask for it with data\.download"):
             load_images(DataConfig(name="fashion-mnist", root=str(tmp_path)), seed=0)
 
     def test_the_package_of_debian_is_found(self, tmp_path, monkeypatch):

@@ -49,3 +49,18 @@ def test_bars_are_as_high_as_their_values_with_whiskers_over_their_intervals():
     unit = heights[0] / 0.8
     assert {round(value / unit, 2) for value in whiskers} >= {0.3, 0.2}
     assert {"a", "b", "$c^", "clean", "attack", "chance"} <= set(words_in(svg))
+
+
+@pytest.mark.parametrize("kind", [{"integer_x": True}, {"doubling": True}, {}])
+def test_a_single_point_has_its_own_number_on_the_axis(kind):
+    series = [Series("a", [3], [0.5], "clean"), Series("b", [3], [0.25], "random")]
+    axis = lines(series, x="epoch", y="y", title="t", **kind).partition('id="matplotlib.axis_2"')[0]
+    assert [word for word in words_in(axis) if re.fullmatch(r"[-\d.]+", word)][:1] == ["3"]
+
+
+def test_the_legend_stands_below_the_curves():
+    at = np.arange(40).tolist()
+    drawing = lines([Series(n, at, at, "clean") for n in ("a", "b")], x="epoch", y="y", title="t")
+    label = max(float(y) for y in re.findall(r'<text[^>]* y="([\d.]+)"[^>]*>(?:a|b)</text>', drawing))
+    axis = max(float(y) for y in re.findall(r'<text[^>]* y="([\d.]+)"[^>]*>epoch</text>', drawing))
+    assert label > axis

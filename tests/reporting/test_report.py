@@ -15,12 +15,18 @@ from tests.reporting.document import Structure
 from tests.reporting.runs import CLASSES, CONFIG, SmallEncoder, images, write_run
 
 
-def analysed(path, dual=True, labels=True, config=CONFIG):
+class WithoutNorm(SmallEncoder):
+    def __init__(self) -> None:
+        super().__init__(dual=False)
+        self.norm = self.trunk[1] = torch.nn.Identity()
+
+
+def analysed(path, dual=True, labels=True, config=CONFIG, encoder=None):
     pixels, truth = images()
     attack = FGSM(Linf(0.1, space="normalized", clip=False))
     collect(
         write_run(path, config),
-        SmallEncoder(dual),
+        encoder or SmallEncoder(dual),
         CLAE(attack=attack) if dual else SimCLR(),
         attack,
         images=pixels,
@@ -59,6 +65,12 @@ def test_it_names_the_selector_that_ran(tmp_path, method, removal, words):
     document = write_report(run).read_text()
     assert f"<li><span>pairs</span><b>{words}</b></li>" in document
     assert f"\npairs: {words}\n" in document and "any selector" not in document
+
+
+@pytest.mark.parametrize(("has", "words"), [(True, "has one batch norm a layer"), (False, "has no batch norm")])
+def test_the_number_of_batch_norms_is_said(tmp_path, has, words):
+    run = analysed(tmp_path / "run", dual=False, encoder=None if has else WithoutNorm())
+    assert words in Structure(write_report(run).read_text()).text
 
 
 def test_is_one_wellformed_file_that_needs_nothing_else(complete):

@@ -14,9 +14,10 @@ from safetensors.torch import load_file
 
 from sparring.attacks import RandomNoise
 from sparring.config import DataConfig, MethodConfig, OptimizerConfig, RunConfig, TrainingConfig
-from sparring.data import pipeline
+from sparring.data import ImageSet, pipeline
 from sparring.methods import CLAE, UEL, Plain, SimCLR, SupCon
 from sparring.training import latest, load_config, new_encoder, resolve, train, uniform_loss
+from sparring.training.check import check_images
 from sparring.training.defaults import never_used, shrink
 from sparring.training.module import ContrastiveModule
 from sparring.training.run_folder import held
@@ -280,6 +281,37 @@ def test_a_small_set_trains_with_the_defaults_and_the_log_says_what_shrank(tmp_p
     assert "evaluation.knn_k is 2, not 200" in log and "the queue of 8 embeddings is never used" in log
     stored = load_config(tmp_path / "run")
     assert (stored.training.batch_size, stored.evaluation.knn_k) == (8, 2)
+
+
+def test_a_finished_run_says_that_nothing_is_left_to_train(tmp_path, run):
+    shutil.copytree(run, tmp_path / "run")
+    train(RunConfig(resume=str(tmp_path / "run")))
+    assert (
+        f"nothing is left to train: {tmp_path / 'run'} has all of its 4 epochs"
+        in (tmp_path / "run/log.txt").read_text()
+    )
+
+
+def test_a_class_of_one_image_is_warned_of_where_labels_train():
+    config = resolve(tiny("unused", method="supcon", batch_size=2))
+    images = torch.zeros(5, 3, 8, 8, dtype=torch.uint8)
+    train_images = ImageSet(images, torch.tensor([0, 0, 1, 2, 2]), ("cat", "dog", "fox"), "pets")
+    with pytest.warns(UserWarning, match=r"of 1 of the 3 classes there is a single training image \(dog\)"):
+        check_images(config, train_images, needs_labels=True)
+    check_images(config, train_images, needs_labels=False)
+
+
+@pytest.mark.parametrize(
+    ("left", "words"),
+    [
+        ("weights.json", "it holds figures of a checkpoint file, which is measured as weights:FILE"),
+        ("a", "no config.yaml"),
+    ],
+)
+def test_a_folder_that_is_no_run_says_what_it_is(tmp_path, left, words):
+    (tmp_path / left).write_text("{}")
+    with pytest.raises(ValueError, match=words):
+        load_config(tmp_path)
 
 
 @pytest.mark.parametrize(("queue", "queue_from", "said"), [(8, 5, True), (8, 4, False), (0, 5, False)])
