@@ -46,9 +46,12 @@ def measure(
     *,
     protocols: Sequence[str] | None = None,
     version: Literal["default", "paper"] = "default",
+    report: bool = True,
     progress: Progress | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Evaluate the checkpoint that `place` names and write results.json, analysis.json and report.html into its run.
+
+    Without `report` neither of the last two is written.
 
     `config` is the run's, resolved, with whatever its `evaluation` should change. The figures of an earlier evaluation are
     kept as results-1.json, results-2.json and so on. `protocols` None is kNN, logistic regression and, where the method
@@ -80,6 +83,8 @@ def measure(
     run_folder.keep_earlier(run, "results")
     which = {"checkpoint": checkpoint.name, "epochs_trained": checkpoints.position(checkpoint)[0]}
     run_folder.write_json(run / RESULTS, {name: entry | which for name, entry in results.items()})
+    if not report:
+        return results
     shown = _some(test_images, config.training.seed)
     method = build_method(without_removal(config))
     collect(

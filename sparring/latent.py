@@ -40,9 +40,14 @@ VERSION = 1
 
 
 def of_a_run(
-    place: str | Path, settings: dict[str, Any], latent: LatentConfig, *, progress: Progress | None = None
+    place: str | Path,
+    settings: dict[str, Any],
+    latent: LatentConfig,
+    *,
+    report: bool = True,
+    progress: Progress | None = None,
 ) -> Path:
-    """Look into the latent space of a run: latent.json, latent.npz and a new report.html; the run's path.
+    """Look into the latent space of a run: latent.json, latent.npz and (`report`) a new report.html; the run's path.
 
     Absolute intra- and inter-class divergence and R-DIV (ASCL, section 2), clean and under PGD on the run's classifier
     (a logistic regression on the frozen encoder where its method trains none), against the attack's radius and over the
@@ -82,7 +87,8 @@ def of_a_run(
         run_folder.keep_earlier(run, "latent")
         np.savez_compressed(run / "latent.npz", **(arrays | pictures))  # pyright: ignore[reportArgumentType]
         run_folder.write_json(run / "latent.json", entry)
-        write_report(run)
+        if report:
+            write_report(run)
     return run
 
 

@@ -31,11 +31,18 @@ STATE = "autoattack"
 
 
 def of_a_run(
-    place: str | Path, settings: dict[str, Any], robustness: RobustnessConfig, *, progress: Progress | None = None
+    place: str | Path,
+    settings: dict[str, Any],
+    robustness: RobustnessConfig,
+    *,
+    state: Path | None = None,
+    report: bool = True,
+    progress: Progress | None = None,
 ) -> Path:
     """Fit a classifier on the frozen encoder of a run, or take the run's own, and attack it.
 
-    Writes robustness.json and report.html into the run.
+    Writes robustness.json and (`report`) report.html into the run. `state` is where AutoAttack keeps what it has done,
+    RUN/autoattack if None.
 
     `settings` (dotted names) go on top of the run's configuration. An AutoAttack that was killed continues; one of other
     settings is refused with a ValueError, as is everything else that cannot be measured, before any work.
@@ -65,7 +72,18 @@ def of_a_run(
             "checkpoint": checkpoint.name,
             "fitted": fitted,
         }
-        measure_into(run, model, train, test, robustness, config.training.seed, subject, progress)
+        measure_into(
+            run,
+            model,
+            train,
+            test,
+            robustness,
+            config.training.seed,
+            subject,
+            progress,
+            state=state or run / STATE,
+            report=report,
+        )
     return run
 
 
@@ -92,7 +110,15 @@ def of_a_model(
         raise ValueError(f"the test images of {test.name} have no labels: there is no class to be wrong in")
     with run_folder.held(folder, "wait for it, or choose another --out"):
         measure_into(
-            folder, model.to(device_of(config)), train, test, robustness, robustness.seed, {"words": name}, progress
+            folder,
+            model.to(device_of(config)),
+            train,
+            test,
+            robustness,
+            robustness.seed,
+            {"words": name},
+            progress,
+            state=folder / STATE,
         )
     return folder
 
@@ -184,6 +210,9 @@ def measure_into(
     seed: int,
     subject: dict[str, Any],
     progress: Progress | None,
+    *,
+    state: Path,
+    report: bool = True,
 ) -> None:
     """Measure, write, report, and clear away what AutoAttack kept."""
     assert test.labels is not None
@@ -195,13 +224,14 @@ def measure_into(
         classes=test.classes,
         data=test.name,
         train_images=in_memory(train),
-        state=folder / STATE,
+        state=state,
         progress=progress,
     )
     result.entry["subject"] |= subject
     result.save(folder, environment=run_folder.environment(seed))
     for name in robustness.attack:  # what other evaluations left unfinished waits on
-        shutil.rmtree(folder / STATE / name, ignore_errors=True)
-    if unfinished(folder) and not any((folder / STATE).iterdir()):
-        (folder / STATE).rmdir()
-    write_report(folder)
+        shutil.rmtree(state / name, ignore_errors=True)
+    if state.is_dir() and not any(state.iterdir()):
+        state.rmdir()
+    if report:
+        write_report(folder)

@@ -11,8 +11,9 @@ from sparring.data.augment import (
 )
 from sparring.data.corrupted import CorruptedSet, open_corrupted
 from sparring.data.images import ImageSet, StreamedImages
+from sparring.data.kept import images_kept, load_images
 from sparring.data.loader import Batches
-from sparring.data.sets import about, check_source, data_folder, data_names, load_images
+from sparring.data.sets import about, check_source, data_folder, data_names
 from sparring.data.views import Pipeline, make_views, pipeline, pipeline_names, small_crops
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "check_source",
     "data_folder",
     "data_names",
+    "images_kept",
     "load_images",
     "make_views",
     "open_corrupted",

@@ -33,6 +33,12 @@ class Budget:
     """At most so many epochs of a logistic regression."""
     finetune_epochs: int | None = None
     """Epochs of linear evaluations and finetuning; their labels say so."""
+    radii: int | None = None
+    """At most so many attack strengths of a look into the latent space."""
+    seeds: int | None = None
+    """At most so many seeds."""
+    report: bool = True
+    """Whether a run's folder gets its analysis and report."""
 
     def scaled(self, run: RunConfig) -> RunConfig:
         """The row's run at this size: complete first, so that optimiser and schedule are those of the paper's encoder."""
@@ -117,6 +123,7 @@ class Budget:
             images=images,
             batch_size=min(config.batch_size, images),
             steps=min(config.steps, self.steps or config.steps),
+            radii=config.radii if self.radii is None else config.radii[: self.radii],
             map_images=min(config.map_images, images),
             map_adversarial=min(config.map_adversarial, images // 2),
         )
@@ -155,6 +162,9 @@ SMOKE = Budget(
     looked=32,
     epochs_of_classifiers=2,
     finetune_epochs=1,
+    radii=2,
+    seeds=1,
+    report=False,
 )
 FULL = Budget("full", "full: the paper's encoder, images and epochs")
 BUDGETS = {budget.name: budget for budget in (FULL, SHORT, SMOKE)}

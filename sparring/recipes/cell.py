@@ -1,26 +1,24 @@
-"""One row of a recipe with one seed: trained, measured, and written as one JSON. What is done is not done again.
+"""One row of a recipe with one seed: what is trained, what is measured of it, and the JSON that says so.
 
 A cell lives in `runs`: a folder named after the row, the seed and a digest of its configuration, so that rows which two
-recipes share are trained once. In it `run` is the run folder and `measured` has a file for each finished measurement.
+recipes share are trained once. In it `run` is the run folder, `measured` has a file for each finished measurement, and
+log.txt says who did what when.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
-import time
-from collections.abc import Callable
+import shutil
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from sparring.config import DataConfig, EvaluationConfig, RunConfig
 from sparring.recipes.budgets import Budget
+from sparring.recipes.measurements import Clean, Latent, Measurement, Robust, digest_of, once
 from sparring.recipes.recipe import Recipe, Row
-
-Tell = Callable[[str], None]
-"""Takes one line of progress."""
 
 
 @dataclass(frozen=True)
@@ -73,20 +71,111 @@ def result_file(recipe: Recipe, row: Row, seed: int, budget: Budget, place: Plac
     return place.out / recipe.name / f"{slug(row.name)}-{budget.name}-seed{seed}.json"
 
 
-def run_cell(recipe: Recipe, row: Row, seed: int, budget: Budget, place: Place, tell: Tell = print) -> Path:
-    """Train and measure one cell and write its JSON; a finished cell is left as it is."""
-    file = result_file(recipe, row, seed, budget, place)
-    if file.exists():
-        return file
+@dataclass(frozen=True)
+class Cell:
+    """One row with one seed at one size, and where its files are."""
+
+    recipe: Recipe
+    row: Row
+    seed: int
+    budget: Budget
+    place: Place
+
+    @cached_property
+    def config(self) -> RunConfig:
+        """What is trained."""
+        return configured(self.row, self.seed, self.budget, self.place)
+
+    @cached_property
+    def home(self) -> Path:
+        """The folder that it lives in, with the others that train the same."""
+        return folder_of(self.row, self.seed, self.budget, self.place)
+
+    @property
+    def run(self) -> Path:
+        """The run folder."""
+        return self.home / "run"
+
+    @property
+    def file(self) -> Path:
+        """Its JSON."""
+        return result_file(self.recipe, self.row, self.seed, self.budget, self.place)
+
+    @property
+    def words(self) -> str:
+        """What it is called in messages."""
+        return f"{self.row.name}, seed {self.seed}"
+
+    def measurements(self) -> list[Measurement]:
+        """All that is measured of it, in the order of the columns."""
+        recipe, evaluation = self.recipe, self.config.evaluation
+        found: list[Measurement] = []
+        if recipe.protocols:
+            found.append(Clean(recipe.protocols, recipe.version, evaluation))
+        for under in recipe.robustness:
+            scaled = replace(self.budget.robustness(under.config), classifier=self.row.classifier)
+            found.append(Robust(scaled, evaluation))
+        if recipe.latent is not None:
+            found.append(Latent(self.budget.latent(recipe.latent), evaluation))
+        return found
+
+    def finished(self) -> bool:
+        """Whether its JSON is there. A ValueError if the file of that name holds figures of other images or another size."""
+        if not self.file.exists():
+            return False
+        found = json.loads(self.file.read_text())
+        for key, ours in (("data", data_label(self.recipe, self.place)), ("budget", self.budget.label)):
+            if found[key] != ours:
+                raise ValueError(f"{self.file} has figures of {key} {found[key]!r}, not {ours!r}: choose another --out")
+        return True
+
+
+def data_label(recipe: Recipe, place: Place) -> str:
+    """What the images are called beside every figure."""
+    return place.label or (place.data.name if place.data else recipe.data)
+
+
+def trained(cell: Cell) -> bool:
+    """Whether the last checkpoint is that of the last epoch."""
+    from sparring.training import checkpoints
+
+    saved = checkpoints.checkpoints(cell.run)
+    return bool(saved) and checkpoints.position(saved[-1])[0] >= (cell.config.training.epochs or 0)
+
+
+def train_cell(cell: Cell) -> None:
+    """Train to the end; what was interrupted continues at its last checkpoint, or at the first of its two stages."""
+    from sparring.training import train
+    from sparring.training.checkpoints import checkpoints
+    from sparring.training.run_folder import FIRST_STAGE
+
+    if trained(cell):
+        return
+    if checkpoints(cell.run) or (cell.run / FIRST_STAGE).is_dir():
+        train(replace(cell.config, resume=str(cell.run)))
+        return
+    shutil.rmtree(cell.run, ignore_errors=True)  # what a run leaves that was killed before its first checkpoint
+    train(replace(cell.config, out=str(cell.run)))
+
+
+def measured_file(cell: Cell, measurement: Measurement) -> Path:
+    """Where the figures of a measurement are kept."""
+    return cell.home / "measured" / f"{measurement.name}.json"
+
+
+def measure_cell(cell: Cell, measurement: Measurement) -> dict[str, Any]:
+    """The figures of one measurement, from its file if it was taken before."""
+    file = measured_file(cell, measurement)
+    state = file.with_suffix(".autoattack")
+    return once(file, lambda: measurement.take(cell.run, state, report=cell.budget.report))
+
+
+def write_cell(cell: Cell) -> None:
+    """Gather the figures of a trained and measured cell into its JSON."""
     from sparring.training.run_folder import load_config, write_json
 
-    home, what = folder_of(row, seed, budget, place), f"{recipe.name}, {row.name}, seed {seed}"
-    start = time.perf_counter()
-    run = train_cell(row, seed, budget, place, tell=lambda line: tell(f"{what}: {line}"))
-    evaluation = configured(row, seed, budget, place).evaluation
-    results, more = measured(
-        recipe, row, run, home / "measured", evaluation, budget, tell=lambda line: tell(f"{what}: {line}")
-    )
+    recipe, row, seed, budget, run = cell.recipe, cell.row, cell.seed, cell.budget, cell.run
+    results, more = figures(cell)
     environment = json.loads((run / "environment.json").read_text())
     del environment["command"]
     complete = asdict(load_config(run))
@@ -99,7 +188,7 @@ def run_cell(recipe: Recipe, row: Row, seed: int, budget: Budget, place: Place, 
         "row": row.name,
         "rows": [each.name for each in recipe.rows],
         "seed": seed,
-        "data": place.label or (place.data.name if place.data else recipe.data),
+        "data": data_label(recipe, cell.place),
         "budget": budget.label,
         "rerun": f"sparring reproduce {recipe.name} --budget {budget.name} --rows '{row.name}' --seeds {seed}",
         "paper": row.paper,
@@ -108,65 +197,41 @@ def run_cell(recipe: Recipe, row: Row, seed: int, budget: Budget, place: Place, 
         **more,
         "epochs": epochs,
         "environment": environment,
-        "seconds": {"training": sum(epoch["seconds"] for epoch in epochs), "last start": time.perf_counter() - start},
+        "seconds": {"training": sum(epoch["seconds"] for epoch in epochs)},
     }
-    file.parent.mkdir(parents=True, exist_ok=True)
-    write_json(file, written)
-    return file
+    cell.file.parent.mkdir(parents=True, exist_ok=True)
+    write_json(cell.file, written)
 
 
-def train_cell(row: Row, seed: int, budget: Budget, place: Place, tell: Tell = print) -> Path:
-    """The run folder of a cell, trained to its end; an interrupted one continues."""
-    from sparring.training import checkpoints, train
-
-    config, run = configured(row, seed, budget, place), folder_of(row, seed, budget, place) / "run"
-    saved = checkpoints.checkpoints(run) if (run / "config.yaml").exists() else []
-    if not saved:
-        tell("training")
-        train(replace(config, out=str(run), overwrite=run.exists()))
-    elif checkpoints.position(saved[-1])[0] < (config.training.epochs or 0):
-        tell(f"training continues after epoch {checkpoints.position(saved[-1])[0]}")
-        train(replace(config, resume=str(run)))
-    return run
-
-
-def measured(
-    recipe: Recipe,
-    row: Row,
-    run: Path,
-    home: Path,
-    evaluation: EvaluationConfig,
-    budget: Budget,
-    tell: Tell = print,
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """All figures of a trained cell: accuracies and values by their keys, and what stands beside them."""
+def figures(cell: Cell) -> tuple[dict[str, Any], dict[str, Any]]:
+    """All figures of a measured cell: accuracies and values by their keys, and what stands beside them."""
     results: dict[str, Any] = {}
     more: dict[str, Any] = {}
-    settings = {f"evaluation.{key}": value for key, value in asdict(evaluation).items() if value is not None}
-    fitting = digest_of(evaluation)
-    if recipe.protocols:
-        file = home / f"clean-{'-'.join(recipe.protocols)}-{recipe.version}-{fitting}.json"
-        results |= once(file, _clean(recipe, run, evaluation), tell)
-    for under in recipe.robustness:
-        scaled = replace(budget.robustness(under.config), classifier=row.classifier)
-        entry = once(home / f"robustness-{fitting}-{digest_of(scaled)}.json", _robust(run, settings, scaled), tell)
-        attacks = {f"{name}{under.suffix}": figure for name, figure in entry["attacks"].items()}
-        results = {"clean": entry["clean"] | {"words": entry["subject"]["words"]}} | results | attacks
-        if entry.get("corruptions"):
-            found = more["corruptions"] = entry["corruptions"]
-            mean = {"accuracy": found["mean_accuracy"], "n": found["n"], "words": found["words"]}
-            results[f"corruptions{under.suffix}"] = mean
-    results |= counts(run)
-    if recipe.latent is not None:
-        scaled = budget.latent(recipe.latent)
-        entry = once(home / f"latent-{fitting}-{digest_of(scaled)}.json", _latent(run, settings, scaled), tell)
-        more["latent"] = {key: entry[key] for key in ("label", "divergence", "classes", "strengths", "epochs")}
-        found = entry["divergence"]["adversarial"]
-        if "ratio" in entry["classes"]:
-            apart = f"mean {entry['classes']['distance']} distance between classes over that within them"
-            results["inter_over_intra"] = {"value": entry["classes"]["ratio"], "n": entry["data"]["n"], "words": apart}
-        results["r_div"] = {"value": found["r_div"], "n": found["anchors"], "words": found["words"]}
-    return results, more
+    suffixes = iter(under.suffix for under in cell.recipe.robustness)
+    for measurement in cell.measurements():
+        entry = json.loads(measured_file(cell, measurement).read_text())
+        if isinstance(measurement, Clean):
+            results |= entry
+        elif isinstance(measurement, Robust):
+            suffix = next(suffixes)
+            attacks = {f"{name}{suffix}": figure for name, figure in entry["attacks"].items()}
+            results = {"clean": entry["clean"] | {"words": entry["subject"]["words"]}} | results | attacks
+            if entry.get("corruptions"):
+                found = more["corruptions"] = entry["corruptions"]
+                mean = {"accuracy": found["mean_accuracy"], "n": found["n"], "words": found["words"]}
+                results[f"corruptions{suffix}"] = mean
+        else:
+            more["latent"] = {key: entry[key] for key in ("label", "divergence", "classes", "strengths", "epochs")}
+            results |= _distances(entry)
+    return results | counts(cell.run), more
+
+
+def _distances(entry: dict[str, Any]) -> dict[str, Any]:
+    found, results = entry["divergence"]["adversarial"], {}
+    if "ratio" in entry["classes"]:
+        apart = f"mean {entry['classes']['distance']} distance between classes over that within them"
+        results["inter_over_intra"] = {"value": entry["classes"]["ratio"], "n": entry["data"]["n"], "words": apart}
+    return results | {"r_div": {"value": found["r_div"], "n": found["anchors"], "words": found["words"]}}
 
 
 def counts(run: Path) -> dict[str, Any]:
@@ -179,63 +244,6 @@ def counts(run: Path) -> dict[str, Any]:
                 value = epoch[f"clean_{name}"] + epoch[f"adversarial_{name}"]
                 found[f"num_{short}_{when}"] = {"value": value, "words": f"{name} an anchor, mean of the {when} epoch"}
     return found
-
-
-def once(file: Path, make: Callable[[], dict[str, Any]], tell: Tell = print) -> dict[str, Any]:
-    """What `file` holds, or what `make` makes and is then written into it."""
-    from sparring.training.run_folder import write_json
-
-    if not file.exists():
-        tell(file.stem.partition("-")[0])
-        file.parent.mkdir(parents=True, exist_ok=True)
-        write_json(file, make())
-    return json.loads(file.read_text())
-
-
-def _clean(recipe: Recipe, run: Path, evaluation: EvaluationConfig) -> Callable[[], dict[str, Any]]:
-    def make() -> dict[str, Any]:
-        from sparring import experiment
-        from sparring.training.run_folder import load_config
-
-        config = replace(load_config(run), evaluation=evaluation)
-        return experiment.measure(run, config, protocols=recipe.protocols, version=recipe.version)
-
-    return make
-
-
-def _robust(run: Path, settings: dict[str, Any], config: Any) -> Callable[[], dict[str, Any]]:
-    def make() -> dict[str, Any]:
-        from sparring import robustness
-
-        robustness.of_a_run(run, settings, config)
-        return json.loads((run / "robustness.json").read_text())
-
-    return make
-
-
-def _latent(run: Path, settings: dict[str, Any], config: Any) -> Callable[[], dict[str, Any]]:
-    def make() -> dict[str, Any]:
-        from sparring import latent
-
-        latent.of_a_run(run, settings, config)
-        return json.loads((run / "latent.json").read_text())
-
-    return make
-
-
-def digest_of(config: Any) -> str:
-    """Eight letters that tell one configuration from another; a setting that came later and is left alone changes none."""
-    text = json.dumps(_changed(asdict(config), asdict(type(config)())), sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
-
-
-def _changed(values: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
-    """The values that differ from the defaults, group by group."""
-    return {
-        key: _changed(value, defaults[key]) if isinstance(value, dict) else value
-        for key, value in values.items()
-        if value != defaults[key]
-    }
 
 
 def slug(name: str) -> str:

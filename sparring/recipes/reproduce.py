@@ -14,9 +14,13 @@ from typing import Any
 
 import sparring.recipes
 from sparring.recipes.budgets import BUDGETS, Budget
-from sparring.recipes.cell import Place, Tell, result_file, run_cell
+from sparring.recipes.cell import Place, result_file
 from sparring.recipes.claims import Claim, of_row
+from sparring.recipes.grid import Failure, Tell, run_grid
 from sparring.recipes.recipe import Column, Recipe
+from sparring.recipes.tasks import plan
+from sparring.recipes.work import LOG
+from sparring.recipes.workers import Here, Workers
 from sparring.reporting import read_results
 
 
@@ -46,15 +50,21 @@ def reproduce(
     rows: Sequence[str] = (),
     seeds: Sequence[int] = (),
     place: Place = Place(),  # noqa: B008  (frozen)
+    workers: Workers | None = None,
     tell: Tell = print,
 ) -> str:
     """Run what is not there yet of the grid (a row with all seeds of the earlier ones before the next seed) and return
-    `summary` of everything that is. No `rows` are all of them, no `seeds` the recipe's number of them."""
-    chosen = [recipe.row(name) for name in rows] or list(recipe.rows)
-    for seed in seeds or range(recipe.seeds):
-        for row in chosen:
-            run_cell(recipe, row, seed, budget, place, tell)
+    `summary` of everything that is. No `rows` are all of them, no `seeds` the recipe's number of them, no `workers` this
+    process. Raises RuntimeError, after all else is done, with a line for each task that failed."""
+    failures = run_grid(plan([recipe], budget, place, rows=rows, seeds=seeds), workers or Here(), tell)
+    if failures:
+        raise RuntimeError("\n".join(described(failures)))
     return summary(recipe, budget, place)
+
+
+def described(failures: Sequence[Failure]) -> list[str]:
+    """A line for each: recipes, row, seed, stage, what went wrong, and where the rest of it is written."""
+    return [f"{failure.task.words}: {failure.sentence} ({failure.task.home / LOG})" for failure in failures]
 
 
 def summary(recipe: Recipe, budget: Budget, place: Place) -> str:
@@ -161,5 +171,5 @@ def place_of(
     if data is None and root is None:
         return Place(out=out, runs=runs, download=download)
     name = data or "folder"
-    given = DataConfig(name=name, root=None if root is None else str(root))
+    given = DataConfig(name=name, root=None if root is None else str(root.absolute()))
     return Place(given, label or (root.name if root is not None and name == "folder" else name), out, runs, download)

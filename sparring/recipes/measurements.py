@@ -1,0 +1,111 @@
+"""What is measured of a trained cell: each measurement a value that knows its file and how it is taken."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from sparring.config import EvaluationConfig
+from sparring.measuring import LatentConfig, RobustnessConfig
+
+
+@dataclass(frozen=True)
+class Clean:
+    """Clean evaluations by their protocols."""
+
+    stage: ClassVar[str] = "clean"
+    protocols: tuple[str, ...]
+    version: Literal["default", "paper"]
+    evaluation: EvaluationConfig
+
+    @property
+    def name(self) -> str:
+        """Of its file."""
+        return f"clean-{'-'.join(self.protocols)}-{self.version}-{digest_of(self.evaluation)}"
+
+    def take(self, run: Path, state: Path, *, report: bool) -> dict[str, Any]:
+        """The figures by protocol."""
+        from sparring import experiment
+        from sparring.training.run_folder import load_config
+
+        config = replace(load_config(run), evaluation=self.evaluation)
+        return experiment.measure(run, config, protocols=self.protocols, version=self.version, report=report)
+
+
+@dataclass(frozen=True)
+class Robust:
+    """Attacks and corruptions of one robust evaluation."""
+
+    stage: ClassVar[str] = "robustness"
+    config: RobustnessConfig
+    evaluation: EvaluationConfig
+
+    @property
+    def name(self) -> str:
+        """Of its file."""
+        return f"robustness-{digest_of(self.evaluation)}-{digest_of(self.config)}"
+
+    def take(self, run: Path, state: Path, *, report: bool) -> dict[str, Any]:
+        """robustness.json. AutoAttack keeps what it has done in `state`."""
+        from sparring import robustness
+
+        robustness.of_a_run(run, settings(self.evaluation), self.config, state=state, report=report)
+        return json.loads((run / "robustness.json").read_text())
+
+
+@dataclass(frozen=True)
+class Latent:
+    """A look into the latent space."""
+
+    stage: ClassVar[str] = "latent"
+    config: LatentConfig
+    evaluation: EvaluationConfig
+
+    @property
+    def name(self) -> str:
+        """Of its file."""
+        return f"latent-{digest_of(self.evaluation)}-{digest_of(self.config)}"
+
+    def take(self, run: Path, state: Path, *, report: bool) -> dict[str, Any]:
+        """latent.json."""
+        from sparring import latent
+
+        latent.of_a_run(run, settings(self.evaluation), self.config, report=report)
+        return json.loads((run / "latent.json").read_text())
+
+
+Measurement = Clean | Robust | Latent
+
+
+def settings(evaluation: EvaluationConfig) -> dict[str, Any]:
+    """The given fields by their dotted names."""
+    return {f"evaluation.{key}": value for key, value in asdict(evaluation).items() if value is not None}
+
+
+def once(file: Path, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What `file` holds, or what `make` makes and is then written into it."""
+    from sparring.training.run_folder import write_json
+
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_json(file, make())
+    return json.loads(file.read_text())
+
+
+def digest_of(config: Any) -> str:
+    """Eight letters that tell one configuration from another; a setting that came later and is left alone changes none."""
+    text = json.dumps(_changed(asdict(config), asdict(type(config)())), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def _changed(values: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
+    """The values that differ from the defaults, group by group."""
+    return {
+        key: _changed(value, defaults[key]) if isinstance(value, dict) else value
+        for key, value in values.items()
+        if value != defaults[key]
+    }

@@ -1,0 +1,63 @@
+"""The tasks of a grid on a Ray cluster, or on Ray's workers of this machine."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sparring.recipes.work import Outcome, Task, perform
+from sparring.recipes.workers import shares
+
+
+class RayWorkers:
+    """At most `count` tasks at a time on the cluster at `address` ("local": one that begins and ends here).
+
+    Its machines need this package and the folders of the grid under the same paths. Without a count: one a GPU, or one for
+    every few CPU cores. A task reserves its share of both. Raises ValueError if Ray or the cluster is not there.
+    """
+
+    def __init__(self, address: str, count: int | None = None) -> None:
+        try:
+            import ray
+        except ImportError:
+            raise ValueError("--ray needs the package ray: pip install 'sparring[ray]'") from None
+        self.ray: Any = ray
+        local: dict[str, Any] = {"num_cpus": count, "include_dashboard": False} if address == "local" else {}
+        try:
+            ray.init(address=address, log_to_driver=False, logging_level="error", **local)
+        except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
+            raise ValueError(f"--ray {address}: there is no Ray cluster to join ({error})") from error
+        found = ray.cluster_resources()
+        cpus, gpus = int(found.get("CPU", 1)), int(found.get("GPU", 0))
+        self.count, threads = shares(count, cpus, gpus)
+        self.perform = ray.remote(perform).options(
+            max_retries=0, num_cpus=threads, num_gpus=min(1.0, gpus / self.count)
+        )
+        self.running: dict[Any, Task] = {}
+
+    @property
+    def free(self) -> bool:
+        """Whether another task may be handed in."""
+        return len(self.running) < self.count
+
+    def start(self, task: Task) -> None:
+        """Hand it in."""
+        self.running[self.perform.remote(task)] = task
+
+    def wait(self, seconds: float) -> list[tuple[Task, Outcome]]:
+        """Outcomes; that of a worker which died is a failure of its task alone."""
+        done, _ = self.ray.wait(list(self.running), num_returns=1, timeout=seconds)
+        return [(self.running.pop(each), self._outcome(each)) for each in done]
+
+    def close(self) -> None:
+        """Stop what runs and leave the cluster."""
+        for each in self.running:
+            self.ray.cancel(each)  # as Ctrl-C: a training saves a checkpoint first
+        self.ray.wait(list(self.running), num_returns=len(self.running), timeout=60) if self.running else None
+        self.ray.shutdown()
+
+    def _outcome(self, reference: Any) -> Outcome:
+        try:
+            return self.ray.get(reference)
+        except self.ray.exceptions.RayError as error:
+            lines = str(error).strip().splitlines() or [""]
+            return Outcome("failed", f"{type(error).__name__}: {lines[0]}")
