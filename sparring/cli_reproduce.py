@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sparring.flags import WIDTH, Words, read_words
+
+if TYPE_CHECKING:
+    from sparring.recipes.grid import Failure
+    from sparring.recipes.tasks import CellTask
 
 REPRODUCE = """\
 usage: sparring reproduce NAME [NAME ...] [--budget full|short|smoke] [--rows NAMES] [--seeds NUMBERS] [...]
@@ -14,7 +20,8 @@ usage: sparring reproduce NAME [NAME ...] [--budget full|short|smoke] [--rows NA
        sparring reproduce --all --budget smoke
 
 Train and measure every row of a paper's table, print its figures beside ours, and judge the paper's claims. One JSON a row
-and seed goes to --out; what is finished there is not run again, and an interrupted row continues.
+and seed goes to --out; what is finished there is not run again, and an interrupted row continues. What fails is listed at
+the end (exit code 1); the others go on.
 
   NAME               such as ascl.table2; `list` names all
   --all              every recipe
@@ -27,6 +34,8 @@ and seed goes to --out; what is finished there is not run again, and an interrup
   --download         fetch the paper's data set if it is not there
   --out FOLDER       where results go [results]
   --runs FOLDER      where trained runs are kept [runs/recipes]
+  --workers N        worker processes [one a GPU, or one for every four CPU cores]
+  --ray ADDRESS      on a Ray cluster instead: its address, auto, or local for one that lives as long as the command
   --summary          run nothing: print what is there
   --debug            show where an error happened
 """
@@ -42,6 +51,8 @@ OPTIONS = {
     "download": False,
     "out": True,
     "runs": True,
+    "workers": True,
+    "ray": True,
     "summary": False,
     "debug": False,
     "help": False,
@@ -94,24 +105,46 @@ def reproduce(words: list[str]) -> int:
         Path(_one(read, "runs", "runs/recipes")),
         download="download" in read.options,
     )
-    seeds = _seeds(read)
+    seeds, count = _seeds(read), _workers(read)
     recipes.check_place(place, chosen, BUDGETS[budget])
+    failures = []
+    if "summary" not in read.options:
+        failures = _run(
+            recipes.plan(chosen, BUDGETS[budget], place, rows=rows, seeds=seeds), count, _one(read, "ray", None)
+        )
     for recipe in chosen:
-        if "summary" in read.options:
-            print(recipes.summary(recipe, BUDGETS[budget], place))
-            continue
-        try:
-            printed = recipes.reproduce(recipe, BUDGETS[budget], rows=rows, seeds=seeds, place=place, tell=_tell)
-        except KeyboardInterrupt:
-            raise KeyboardInterrupt(CONTINUES) from None
-        except SystemExit as stopped:  # a signal while a row trained; its own advice is about that row alone
-            raise Stopped(int(stopped.code or 0), CONTINUES) from None
-        print(printed, end="\n\n", flush=True)
-    return 0
+        print(recipes.write_summary(recipe, BUDGETS[budget], place), end="\n\n", flush=True)
+    for line in recipes.described(failures):
+        print(f"sparring: failed: {line}", file=sys.stderr)
+    return 1 if failures else 0
 
 
-def _tell(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+def _run(tasks: Sequence[CellTask], count: int | None, ray: str | None) -> Sequence[Failure]:
+    """The grid on new workers, which end with it."""
+    from sparring.recipes.grid import run_grid
+    from sparring.recipes.ray_workers import RayWorkers
+    from sparring.recipes.workers import Local, cores, shares, visible_gpus
+    from sparring.training import Stopped
+
+    def stop(*_: object) -> None:
+        raise Stopped(143, CONTINUES)
+
+    if not tasks:
+        return []
+    if ray is not None:
+        workers = RayWorkers(ray, count)
+    else:
+        gpus = visible_gpus()
+        count, threads = shares(count, cores(), len(gpus))
+        workers = Local(count, threads=threads, gpus=gpus)
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        return run_grid(tasks, workers)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(CONTINUES) from None
+    finally:
+        workers.close()
+        signal.signal(signal.SIGTERM, before)
 
 
 def _one(read: Words, option: str, default: str | None) -> Any:
@@ -126,3 +159,10 @@ def _seeds(read: Words) -> list[int]:
             f"--seeds must be whole numbers of at least 0 separated by commas, such as 0,1,2, not {given!r}"
         )
     return [int(part) for part in parts]
+
+
+def _workers(read: Words) -> int | None:
+    given = _one(read, "workers", None)
+    if given is not None and not (given.isdecimal() and int(given) > 0):
+        raise ValueError(f"--workers must be a whole number of at least 1, not {given!r}")
+    return None if given is None else int(given)

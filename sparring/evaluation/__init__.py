@@ -9,7 +9,7 @@ from sparring.evaluation.evaluate import evaluate, protocols
 from sparring.evaluation.features import evaluation_mode, features
 from sparring.evaluation.finetuned import finetuning, fit_and_measure
 from sparring.evaluation.finetuning import Finetuning
-from sparring.evaluation.intervals import mean_interval, paired_difference, wilson
+from sparring.evaluation.intervals import bootstrap_interval, mean_interval, paired_difference, wilson
 from sparring.evaluation.knn import knn, knn_predict
 from sparring.evaluation.linear import fit_linear
 from sparring.evaluation.linear_evaluation import Linear003, Linear003SupCon, RoCLLinear, RoCLRobustLinear
@@ -50,6 +50,7 @@ __all__ = [
     "accuracy",
     "attack_names",
     "attacked",
+    "bootstrap_interval",
     "check_classifier",
     "check_robustness",
     "corruption_accuracy",

@@ -44,6 +44,26 @@ def mean_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[fl
     return mean, mean - half, mean + half
 
 
+def bootstrap_interval(
+    values: Sequence[float], confidence: float = 0.95, *, resamples: int = 10_000, seed: int = 0
+) -> tuple[float, float]:
+    """Percentile interval of the mean over seeds, from `resamples` seeded draws with replacement (Efron 1979): (low, high).
+
+    It never leaves the range of the values; with three or four of them it is that range, and narrower than the t interval.
+    With one value low and high are nan.
+    """
+    if not values:
+        raise ValueError("values: there are none to resample")
+    _check(confidence)
+    if len(values) == 1:
+        return math.nan, math.nan
+    import numpy as np
+
+    drawn = np.random.default_rng(seed).choice(np.asarray(values, dtype=float), (resamples, len(values))).mean(axis=1)
+    low, high = np.quantile(drawn, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return float(low), float(high)
+
+
 def paired_difference(
     row: dict[int, float], other: dict[int, float], confidence: float = 0.95
 ) -> tuple[float, float, float]:

@@ -17,7 +17,7 @@ def leaderboard(paths: Iterable[Path]) -> str:
 
     Results of a recipe share a table where data, budget and hardware agree. Raises ValueError for what is no result.
     """
-    files = sorted(map(Path, paths))
+    files = sorted(path for path in map(Path, paths) if not path.name.startswith("summary-"))
     others, groups = [], dict[tuple[str, ...], list[dict[str, Any]]]()
     for file, result in zip(files, read_results(files), strict=True):
         if "rows" not in result:

@@ -5,23 +5,23 @@ from __future__ import annotations
 import difflib
 import functools
 import importlib
-import math
 import pkgutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from statistics import fmean, stdev
 from typing import Any
 
 import sparring.recipes
+from sparring.recipes.aggregate import aggregate, figure, key
 from sparring.recipes.budgets import BUDGETS, Budget
-from sparring.recipes.cell import Place, result_file
-from sparring.recipes.claims import Claim, of_row
+from sparring.recipes.cell import Place
+from sparring.recipes.claims import Claim
 from sparring.recipes.grid import Failure, Tell, run_grid
 from sparring.recipes.recipe import Column, Recipe
 from sparring.recipes.tasks import plan
 from sparring.recipes.work import LOG
 from sparring.recipes.workers import Here, Workers
 from sparring.reporting import read_results
+from sparring.training.run_folder import write_json
 
 
 @functools.cache
@@ -62,27 +62,41 @@ def reproduce(
     return summary(recipe, budget, place)
 
 
-def described(failures: Sequence[Failure]) -> list[str]:
+def described(failures: Iterable[Failure]) -> list[str]:
     """A line for each: recipes, row, seed, stage, what went wrong, and where the rest of it is written."""
     return [f"{failure.task.words}: {failure.sentence} ({failure.task.home / LOG})" for failure in failures]
 
 
 def summary(recipe: Recipe, budget: Budget, place: Place) -> str:
     """The table and the verdicts of all results of this recipe and budget in `place.out`, as Markdown."""
-    files = sorted(result_file(recipe, recipe.rows[0], 0, budget, place).parent.glob(f"*-{budget.name}-seed*.json"))
-    results = [result for result in read_results(files) if result["budget"] == budget.label]
+    results = _results(recipe, budget, place)
     if not results:
         return f"{recipe.name}: there are no results of budget {budget.name} in {place.out / recipe.name}"
     return "\n".join([*table(recipe, budget, results), "", *verdicts(recipe, budget, results)])
 
 
+def write_summary(recipe: Recipe, budget: Budget, place: Place) -> str:
+    """`summary`, which is written beside the results too: summary-BUDGET.md, and the figures in summary-BUDGET.json."""
+    text, results = summary(recipe, budget, place), _results(recipe, budget, place)
+    if results:
+        folder, figures = place.out / recipe.name, aggregate(recipe, budget, results, verdicts(recipe, budget, results))
+        write_json(folder / f"summary-{budget.name}.json", figures)
+        (folder / f"summary-{budget.name}.md").write_text(text + "\n")
+    return text
+
+
+def _results(recipe: Recipe, budget: Budget, place: Place) -> list[dict[str, Any]]:
+    files = (place.out / recipe.name).glob(f"*-{budget.name}-seed*.json")
+    return [result for result in read_results(files) if result["budget"] == budget.label]
+
+
 def table(recipe: Recipe, budget: Budget, results: Sequence[dict[str, Any]]) -> list[str]:
-    """Markdown: our mean and standard deviation over n seeds, and in brackets what the paper prints."""
+    """Markdown: our mean, standard deviation and bootstrap interval over n seeds, and in brackets what the paper prints."""
     columns = [column for column in recipe.columns if any(key(column, budget) in r["results"] for r in results)]
     data = " and ".join(sorted({result["data"] for result in results}))
     lines = [
-        f"**{recipe.name}: {recipe.title}**. Ours on `{data}`, budget {budget.label}; mean and standard deviation over n "
-        f"seeds, accuracies in percent. In brackets: {recipe.source}.",
+        f"**{recipe.name}: {recipe.title}**. Ours on `{data}`, budget {budget.label}; mean ± standard deviation over n "
+        f"seeds [95 % bootstrap interval of the mean], accuracies in percent. In brackets: {recipe.source}.",
         "",
         "| row | n | " + " | ".join(header(column, budget, results) for column in columns) + " |",
         "|---|---|" + "---|" * len(columns),
@@ -94,7 +108,8 @@ def table(recipe: Recipe, budget: Budget, results: Sequence[dict[str, Any]]) -> 
         cells = []
         for column in columns:
             printed = row.paper.get(column.paper or "")
-            ours = cell(results, row.name, key(column, budget))
+            found = figure(results, row.name, key(column, budget))
+            ours = "-" if found is None else found.words
             cells.append(ours if printed is None else f"{ours} ({printed:g})")
         lines.append(f"| {row.name} | {len(seeds)} | " + " | ".join(cells) + " |")
     words: dict[str, str] = {}
@@ -104,11 +119,6 @@ def table(recipe: Recipe, budget: Budget, results: Sequence[dict[str, Any]]) -> 
     return [*lines, "", *[f"- {name}: {line}" for name, line in words.items() if line]]
 
 
-def key(column: Column, budget: Budget) -> str:
-    """The column's key at this budget: pgd-250 becomes what the budget attacks with."""
-    return budget.attack(column.key)
-
-
 def header(column: Column, budget: Budget, results: Iterable[dict[str, Any]]) -> str:
     """Our name, the number of test images, and the paper's name where it has one."""
     name = key(column, budget)
@@ -116,17 +126,6 @@ def header(column: Column, budget: Budget, results: Iterable[dict[str, Any]]) ->
     sizes = sorted({entry.get("n") or entry.get("n_test") for entry in entries} - {None})
     n = f", n = {' or '.join(f'{size:,}' for size in sizes)}" if sizes else ""
     return f"{name}{n}{f' ({column.paper})' if column.paper else ''}"
-
-
-def cell(results: Sequence[dict[str, Any]], row: str, name: str) -> str:
-    """Mean and standard deviation over seeds."""
-    values = [value for value in of_row(results, row, name).values() if math.isfinite(value)]
-    if not values:
-        return "-"
-    accuracy = any("accuracy" in result["results"].get(name, {}) for result in results)
-    scale, digits = (100, 1) if accuracy else (1, 2)
-    spread = f" ± {scale * stdev(values):.{digits}f}" if len(values) > 1 else ""
-    return f"{scale * fmean(values):.{digits}f}{spread}"
 
 
 def verdicts(recipe: Recipe, budget: Budget, results: Sequence[dict[str, Any]]) -> list[str]:

@@ -1,0 +1,122 @@
+"""The runs of a recipe as figures: mean, spread and interval over seeds, differences of rows, verdicts of claims."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean, stdev
+from typing import Any
+
+from sparring.evaluation import bootstrap_interval, paired_difference
+from sparring.recipes.budgets import Budget
+from sparring.recipes.claims import of_row
+from sparring.recipes.recipe import Column, Recipe
+
+Result = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One measure of one row over its seeds, as a fraction where it is an accuracy."""
+
+    values: Mapping[int, float]
+    """By seed; those that are finite."""
+    accuracy: bool
+
+    @property
+    def mean(self) -> float:
+        """Over seeds."""
+        return fmean(self.values.values())
+
+    @property
+    def std(self) -> float | None:
+        """Standard deviation over seeds, n - 1 in the denominator; None with one."""
+        return stdev(self.values.values()) if len(self.values) > 1 else None
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """95 % bootstrap interval of the mean; None with one seed."""
+        return bootstrap_interval(list(self.values.values())) if len(self.values) > 1 else None
+
+    @property
+    def words(self) -> str:
+        """mean ± std [interval], accuracies in percent."""
+        scale, digits = (100, 1) if self.accuracy else (1, 2)
+        spread = ""
+        if self.std is not None and self.interval is not None:
+            low, high = (f"{scale * bound:.{digits}f}" for bound in self.interval)
+            spread = f" ± {scale * self.std:.{digits}f} [{low}, {high}]"
+        return f"{scale * self.mean:.{digits}f}{spread}"
+
+
+def figure(results: Sequence[Result], row: str, name: str) -> Figure | None:
+    """The measure of that name of that row, or None if it has none."""
+    values = {seed: value for seed, value in sorted(of_row(results, row, name).items()) if math.isfinite(value)}
+    if not values:
+        return None
+    return Figure(values, any("accuracy" in result["results"].get(name, {}) for result in results))
+
+
+def aggregate(recipe: Recipe, budget: Budget, results: Sequence[Result], verdicts: Sequence[str]) -> dict[str, Any]:
+    """Everything that is known of a recipe at a size, for a JSON: each row's figures, differences from the first row, claims.
+
+    Differences are paired over seeds, with their 95 % t interval.
+    """
+    measured = [column for column in recipe.columns if any(key(column, budget) in r["results"] for r in results)]
+    first = recipe.rows[0].name
+    return {
+        "schema": 1,
+        "recipe": recipe.name,
+        "title": recipe.title,
+        "source": recipe.source,
+        "budget": budget.label,
+        "data": sorted({result["data"] for result in results}),
+        "runs": len(results),
+        "confidence": 0.95,
+        "rows": [
+            {
+                "row": row.name,
+                "figures": {
+                    key(column, budget): _entry(found, row.paper.get(column.paper or ""))
+                    for column in measured
+                    if (found := figure(results, row.name, key(column, budget))) is not None
+                },
+                "difference from": first,
+                "differences": {
+                    key(column, budget): difference
+                    for column in measured
+                    if row.name != first
+                    if (difference := _difference(results, row.name, first, key(column, budget))) is not None
+                },
+            }
+            for row in recipe.rows
+            if any(result["row"] == row.name for result in results)
+        ],
+        "claims": [line.removeprefix("- ") for line in verdicts],
+    }
+
+
+def key(column: Column, budget: Budget) -> str:
+    """The column's key at this budget: pgd-250 becomes what the budget attacks with."""
+    return budget.attack(column.key)
+
+
+def _entry(found: Figure, printed: float | None) -> dict[str, Any]:
+    return {
+        "unit": "fraction" if found.accuracy else "value",
+        "n": len(found.values),
+        "mean": found.mean,
+        "std": found.std,
+        "bootstrap interval": found.interval,
+        "by seed": {str(seed): value for seed, value in found.values.items()},
+        "paper": printed,
+    }
+
+
+def _difference(results: Sequence[Result], row: str, other: str, name: str) -> dict[str, Any] | None:
+    ours, theirs = figure(results, row, name), figure(results, other, name)
+    if ours is None or theirs is None or not (shared := ours.values.keys() & theirs.values.keys()):
+        return None
+    mean, low, high = paired_difference(dict(ours.values), dict(theirs.values))
+    return {"n": len(shared), "mean": mean, "t interval": None if math.isnan(low) else (low, high)}
