@@ -9,13 +9,14 @@ import traceback
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from sparring.recipes.lock import taken
 
 LOG = "log.txt"
 
 
+@runtime_checkable
 class Task(Protocol):
     """A picklable value, the same on every machine."""
 

@@ -9,7 +9,7 @@ import threading
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from sparring.recipes.work import Outcome, Task, note, perform
 
@@ -19,6 +19,7 @@ PATIENCE = 60.0
 """Seconds in which a worker that is asked to stop may save a checkpoint."""
 
 
+@runtime_checkable
 class Workers(Protocol):
     """They take a task each."""
 
