@@ -8,19 +8,21 @@ from collections.abc import Iterable
 from typing import Any
 
 from sparring import configuration
-from sparring.configuration import Field, fields, robustness_fields, weights_fields
+from sparring.configuration import Field, fields, robustness_fields, transfer_fields, weights_fields
 from sparring.flags import Words, key_of, read_words, settings_help
 from sparring.measuring import PROTOCOLS
-from sparring.summary import summarise, summarise_robustness, summarise_weights
+from sparring.summary import summarise, summarise_robustness, summarise_transfer, summarise_weights
 
 EVALUATE = """\
 usage: sparring evaluate RUN [--protocol NAMES] [--SETTING VALUE ...]
        sparring evaluate RUN --attack NAMES [--eps RADIUS] [--corruptions] [--SETTING VALUE ...]
+       sparring evaluate RUN --transfer NAMES [--transfer.root FOLDER] [--SETTING VALUE ...]
        sparring evaluate python:MODULE.FUNCTION --data NAME --attack NAMES [--out FOLDER] [--SETTING VALUE ...]
        sparring evaluate weights:FILE --data NAME [--layout NAME] [--protocol NAMES] [--attack NAMES] [--out FOLDER] [...]
 
-Measure a trained run again; with --attack, --corruptions or --representation, measure how robust it is. Writes
-results.json (or robustness.json) and report.html anew; earlier figures are kept as results-N.json (robustness-N.json).
+Measure a trained run again; with --attack, --corruptions or --representation, measure how robust it is; with --transfer,
+how good its frozen encoder is on other data sets. Writes results.json (or robustness.json, transfer.json) and report.html
+anew; earlier figures are kept as results-N.json (robustness-N.json, transfer-N.json).
 
   RUN                         a run folder (its newest checkpoint), or RUN/checkpoints/epoch-0010
   python:MODULE.FUNCTION      anybody's classifier: a function that returns an nn.Module from images in [0, 1] to logits;
@@ -33,7 +35,8 @@ results.json (or robustness.json) and report.html anew; earlier figures are kept
                               and linear-003, kNN on z); every figure made so says so [default]
   --debug                     show where an error happened
 
-`sparring list evaluation-attacks` names the attacks. Settings of a robust evaluation, then those that may differ from the run's:
+`sparring list evaluation-attacks` names the attacks. Settings of a robust evaluation, of a transfer, then those that may differ
+from the run's:
 """
 
 OPTIONS = {"debug": False, "help": False, "protocol": True, "protocol-version": True}
@@ -54,7 +57,13 @@ def evaluate(words: list[str]) -> int:
         return 0
     place = one_place(read.positional, "evaluate")
     robust = {key: value for key, value in read.settings.items() if key in robustness_fields()}
-    settings = {key: value for key, value in read.settings.items() if key not in robust}
+    moved = {key: value for key, value in read.settings.items() if key in transfer_fields()}
+    settings = {key: value for key, value in read.settings.items() if key not in robust | moved}
+    if moved:
+        if robust or "protocol" in read.options or "protocol-version" in read.options:
+            other = "--attack and other settings of a robust evaluation" if robust else "--protocol"
+            raise ValueError(f"{other} and --transfer are different evaluations; run one after the other")
+        return _transfer(place, settings, moved)
     if (weights or foreign) and "data.name" not in settings:
         raise ValueError(f"--data must be named: the images on which {place} is measured, such as --data cifar10")
     if weights:
@@ -86,7 +95,8 @@ def settings_of(foreign: bool) -> dict[str, Field]:
             return key.startswith("data.") or key in OF_A_MODEL
         return key.startswith("evaluation.") or key in OF_A_RUN
 
-    return robustness_fields() | {key: field for key, field in fields().items() if changeable(key)}
+    own = {} if foreign else transfer_fields()
+    return robustness_fields() | own | {key: field for key, field in fields().items() if changeable(key)}
 
 
 def settings_of_weights() -> dict[str, Field]:
@@ -173,6 +183,16 @@ def _clean(place: str, settings: dict[str, Any], read: Words) -> int:
     measure(place, config, protocols=protocols, version=version, progress=progress)  # pyright: ignore[reportArgumentType]
     progress.close()
     summarise(run)
+    return 0
+
+
+def _transfer(place: str, settings: dict[str, Any], moved: dict[str, Any]) -> int:
+    from sparring import transfer
+
+    progress = Terminal()
+    entries = transfer.of_a_run(place, settings, configuration.build_transfer(moved), progress=progress)
+    progress.close()
+    summarise_transfer(entries)
     return 0
 
 

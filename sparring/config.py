@@ -108,7 +108,7 @@ class DataConfig:
     """Images and the views made of them."""
 
     name: str = "digits"
-    """digits, cifar10, cifar100, fashion-mnist, folder or synthetic (`sparring list` shows all)."""
+    """digits, cifar10, tiny-imagenet, imagenet100, pets, ..., folder or synthetic (`sparring list data` shows all)."""
     root: str | None = None
     """Folder of the data set (folder: one sub-folder a class, or images without labels)."""
     test_root: str | None = None

@@ -22,7 +22,7 @@ from typing import Any, Literal
 
 from sparring import config, measuring
 from sparring.config import RunConfig
-from sparring.measuring import LatentConfig, RobustnessConfig, WeightsConfig
+from sparring.measuring import LatentConfig, RobustnessConfig, TransferConfig, WeightsConfig
 
 
 class Radius(float):
@@ -101,6 +101,12 @@ def weights_fields() -> dict[str, Field]:
 def latent_fields() -> dict[str, Field]:
     """The settings of a look into the latent space, by their dotted names."""
     return {field.key: field for field in _fields_of(LatentConfig, "latent.")}
+
+
+@functools.cache
+def transfer_fields() -> dict[str, Field]:
+    """The settings of a transfer to other data sets, by their dotted names."""
+    return {field.key: field for field in _fields_of(TransferConfig, "transfer.")}
 
 
 @functools.cache
@@ -260,6 +266,13 @@ def build_weights(settings: dict[str, Any]) -> WeightsConfig:
 def build_latent(settings: dict[str, Any]) -> LatentConfig:
     """The look into the latent space in which the settings named latent.* replace the defaults; others are passed over."""
     return LatentConfig(**{key.rpartition(".")[2]: value for key, value in settings.items() if key in latent_fields()})
+
+
+def build_transfer(settings: dict[str, Any]) -> TransferConfig:
+    """The transfer in which the settings named transfer.* replace the defaults; others are passed over."""
+    return TransferConfig(
+        **{key.rpartition(".")[2]: value for key, value in settings.items() if key in transfer_fields()}
+    )
 
 
 def to_yaml(made: RunConfig) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sparring.configuration import Field, convert, fields, nearest, sections
-from sparring.measuring import LatentConfig, RobustnessConfig, WeightsConfig
+from sparring.measuring import LatentConfig, RobustnessConfig, TransferConfig, WeightsConfig
 
 WIDTH = 110
 
@@ -102,7 +102,7 @@ def settings_help(known: Mapping[str, Field]) -> str:
     """The settings group by group: flag, what it takes, its meaning, its default."""
     lines, group = [], None
     short = {names[0]: name for name, names in short_names(known).items() if len(names) == 1}
-    measuring = {"robustness": RobustnessConfig, "latent": LatentConfig}
+    measuring = {"robustness": RobustnessConfig, "latent": LatentConfig, "transfer": TransferConfig}
     about = sections() | {name: inspect.getdoc(cls) or "" for name, cls in measuring.items()} | {"": "the run folder."}
     for field in known.values():
         section = field.key.rpartition(".")[0]

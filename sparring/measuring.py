@@ -49,6 +49,41 @@ Fitted = Literal[
 """Those names as a type: every protocol's classifier can be attacked."""
 
 
+TRANSFER: dict[str, Literal["top-1", "mean per class"]] = {
+    "cifar10": "top-1",
+    "cifar100": "top-1",
+    "cars": "top-1",
+    "aircraft": "mean per class",
+    "dtd": "top-1",
+    "pets": "mean per class",
+    "caltech101": "mean per class",
+    "flowers": "mean per class",
+}
+"""The data sets to which an encoder is transferred, with their accuracy: of images, or the mean of every class's."""
+
+
+@dataclass
+class TransferConfig:
+    """How a frozen encoder is transferred to other data sets: what `sparring evaluate RUN --transfer ...` reads."""
+
+    name: list[str] = field(default_factory=list)
+    """Data sets, with commas: cifar10, cifar100, cars, aircraft, dtd, pets, caltech101, flowers; or all."""
+    root: str | None = None
+    """Folder with a folder for each of them, such as cars/ and pets/; None is ~/.cache/sparring."""
+    download: bool = False
+    """Whether those that are not there may be downloaded."""
+    image_size: int | None = None
+    """The shorter side is resized to it (bicubic), the centre cropped; None is 224, or the run's image size if smaller."""
+    layer: Literal["h", "z"] = "h"
+    """Representation before the head, or embedding."""
+    workers: int = 2
+    """Processes that decode images."""
+    seed: int = 0
+    """Which training images are held out where there is no official validation split, and Caltech-101's draw."""
+    generated: bool = False
+    """Textures made on the spot stand in for every data set, to try it out; the figures say so."""
+
+
 @dataclass
 class LatentConfig:
     """How the latent space of a trained run is looked into: what `sparring analyze RUN` reads."""

@@ -108,6 +108,18 @@ def summarise_robustness(folder: Path) -> None:
     _print(rows)
 
 
+def summarise_transfer(entries: dict[str, dict[str, Any]]) -> None:
+    """One line a data set: the accuracy of the frozen encoder's features with its interval, or why it is left out."""
+    _print(
+        [
+            (name, f"left out: {entry['left_out']}")
+            if "left_out" in entry
+            else (name, f"{_measured(entry | {'n': entry['n_test']})} ({entry['protocol']}: {entry['words']})")
+            for name, entry in entries.items()
+        ]
+    )
+
+
 def summarise_latent(folder: Path) -> None:
     """R-DIV with accuracy, how the two go together, what the selector chose, and what was left out."""
     from sparring.reporting.latent import coefficient

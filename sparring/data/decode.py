@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import numpy as np
 import torch
@@ -20,11 +20,13 @@ EXTENSIONS = frozenset(
 
 T = TypeVar("T")
 
+Resample = Literal["bilinear", "bicubic"]
+
 Progress = Callable[[int, int], None]
 """Called with how many of how many are done."""
 
 
-def decode(file: Path, size: int | None = None) -> UInt8[Tensor, "C H W"]:
+def decode(file: Path, size: int | None = None, resample: Resample = "bilinear") -> UInt8[Tensor, "C H W"]:
     """One file as RGB, uint8 [3 H W]; with `size`, its shorter side resized, the centre cropped, [3 size size].
 
     Turned upright as its EXIF orientation says. Grayscale and palette images become RGB; 16-bit ones keep their upper
@@ -40,7 +42,7 @@ def decode(file: Path, size: int | None = None) -> UInt8[Tensor, "C H W"]:
             f"{file} cannot be read as an image ({_reason(error)}); skip such files with data.skip_unreadable"
         ) from error
     if size is not None:
-        image = cover(image, size)
+        image = cover(image, size, resample)
     return torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()
 
 
@@ -55,13 +57,13 @@ def rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def cover(image: Image.Image, size: int) -> Image.Image:
-    """The shorter side resized to `size` (bilinear), the centre cropped, as torchvision's Resize and CenterCrop do."""
+def cover(image: Image.Image, size: int, resample: Resample = "bilinear") -> Image.Image:
+    """The shorter side resized to `size`, the centre cropped, as torchvision's Resize and CenterCrop do."""
     width, height = image.size
     short = min(width, height)
     if short != size:
         width, height = (int(size * side / short) for side in (width, height))
-        image = image.resize((width, height), Image.Resampling.BILINEAR)
+        image = image.resize((width, height), Image.Resampling[resample.upper()])
     left, top = round((width - size) / 2), round((height - size) / 2)
     return image.crop((left, top, left + size, top + size))
 

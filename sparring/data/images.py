@@ -12,7 +12,7 @@ from jaxtyping import Int64, UInt8
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from sparring.data.decode import decode
+from sparring.data.decode import Resample, decode
 from sparring.data.views import seeded
 
 STREAM_BATCH = 256
@@ -29,6 +29,7 @@ class StreamedImages(Dataset[Tensor]):
     files: tuple[Path, ...]
     size: int
     workers: int = 2
+    resample: Resample = "bilinear"
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
@@ -40,11 +41,14 @@ class StreamedImages(Dataset[Tensor]):
 
     def __getitem__(self, index: int | Int64[Tensor, " k"]) -> UInt8[Tensor, "*k C H W"]:
         if isinstance(index, int):
-            return decode(self.files[index], self.size)
-        return torch.stack([decode(self.files[i], self.size) for i in index.tolist()])
+            return decode(self.files[index], self.size, self.resample)
+        return torch.stack([decode(self.files[i], self.size, self.resample) for i in index.tolist()])
 
     def __iter__(self) -> Iterator[UInt8[Tensor, "b C H W"]]:
-        yield from DataLoader(self, STREAM_BATCH, num_workers=self.workers)
+        try:
+            yield from DataLoader(self, STREAM_BATCH, num_workers=self.workers)
+        except ValueError as error:  # a worker's has its traceback as its message; the last line is the sentence
+            raise ValueError(str(error).strip().splitlines()[-1].removeprefix("ValueError: ")) from None
 
     def select(self, index: Int64[Tensor, " k"]) -> StreamedImages:
         """Only these images, in this order."""

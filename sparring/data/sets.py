@@ -13,6 +13,7 @@ from sparring.data.cifar import load_cifar
 from sparring.data.decode import Progress
 from sparring.data.fashion_mnist import load_fashion_mnist
 from sparring.data.images import ImageSet, balanced, resized
+from sparring.data.official import SOURCES, splits
 from sparring.data.small import digits, textures
 from sparring.data.views import nearest
 
@@ -36,6 +37,17 @@ ABOUT = {
     "cifar10": About("CIFAR-10: 60,000 colour photographs of 10 classes, 32x32", 3, 32, 10),
     "cifar100": About("CIFAR-100: 60,000 colour photographs of 100 classes, 32x32", 3, 32, 100),
     "fashion-mnist": About("Fashion-MNIST: 70,000 grayscale pictures of 10 kinds of clothing, 28x28", 1, 28, 10),
+    "tiny-imagenet": About("Tiny-ImageNet: 110,000 colour photographs of 200 classes, 64x64", 3, 64, 200),
+    "imagenet": About(
+        "ImageNet (ILSVRC 2012): 1,331,167 photographs of 1,000 classes, brought to 224x224", 3, 224, 1000
+    ),
+    "imagenet100": About("ImageNet-100: 100 of ImageNet's classes (Tian et al. 2019), brought to 224x224", 3, 224, 100),
+    "cars": About("Stanford Cars: 16,185 photographs of 196 models of cars, brought to 224x224", 3, 224, 196),
+    "aircraft": About("FGVC-Aircraft: 10,000 photographs of 100 variants of aircraft, brought to 224x224", 3, 224, 100),
+    "dtd": About("Describable Textures: 5,640 photographs of 47 textures, brought to 224x224", 3, 224, 47),
+    "pets": About("Oxford-IIIT Pet: 7,349 photographs of 37 breeds of cats and dogs, brought to 224x224", 3, 224, 37),
+    "caltech101": About("Caltech-101: 9,145 pictures of 101 objects and background, brought to 224x224", 3, 224, 102),
+    "flowers": About("Oxford 102 Flowers: 8,189 photographs of 102 flowers, brought to 224x224", 3, 224, 102),
     "folder": About("any folder of images (JPEG, PNG, ...), one sub-folder a class or without labels", 3, None),
     "synthetic": About("4 classes of striped textures, 16x16, made on the spot (for tests)", 3, 16, 4),
 }
@@ -82,8 +94,8 @@ def load_images(config: DataConfig, *, seed: int, progress: Progress | None = No
         value = getattr(config, field)
         if value is not None and value < 1:
             raise ValueError(f"data.{field}: {value}; it must be at least 1")
-    if config.name == "folder":
-        return _load_folder(config, seed, progress)
+    if config.name == "folder" or config.name in SOURCES:
+        return _load_files(config, seed, progress)
     size = config.image_size or ABOUT[config.name].image_size or 0
     if config.name == "synthetic":
         train, test = textures(size)
@@ -103,10 +115,17 @@ def data_folder(config: DataConfig) -> Path:
     return Path(config.root).expanduser() if config.root else Path.home() / ".cache" / "sparring" / config.name
 
 
-def _load_folder(config: DataConfig, seed: int, progress: Progress | None) -> tuple[ImageSet, ImageSet]:
-    if not config.root:
-        raise ValueError("data.root: the folder of images must be named")
-    listings = folder.list_folders(config.root, config.test_root, seed=seed, skip_unreadable=config.skip_unreadable)
+def _load_files(config: DataConfig, seed: int, progress: Progress | None) -> tuple[ImageSet, ImageSet]:
+    """Of a folder or a published data set: what is trained on is then its training and validation images together."""
+    if config.name == "folder":
+        if not config.root:
+            raise ValueError("data.root: the folder of images must be named")
+        listings = folder.list_folders(config.root, config.test_root, seed=seed, skip_unreadable=config.skip_unreadable)
+        name, size = f"folder:{Path(config.root).resolve().name}", config.image_size
+    else:
+        parts = splits(config.name, data_folder(config), seed=seed, download=config.download, progress=progress)
+        listings, name = (parts.train_and_val, parts.test), config.name
+        size = config.image_size or ABOUT[name].image_size
     limits = {"train_images": config.train_images, "test_images": config.test_images}
     sets: list[ImageSet] = []
     for (field, limit), listing in zip(limits.items(), listings, strict=True):
@@ -116,9 +135,9 @@ def _load_folder(config: DataConfig, seed: int, progress: Progress | None) -> tu
         sets.append(
             folder.read(
                 listing,
-                f"folder:{Path(config.root).resolve().name}",
+                name,
                 # Evaluation images are brought to the size of the training images.
-                image_size=config.image_size or (sets[0].image_size if sets else None),
+                image_size=size or (sets[0].image_size if sets else None),
                 stream={"auto": None, "memory": False, "stream": True}[config.loading],
                 workers=config.workers,
                 skip_unreadable=config.skip_unreadable,

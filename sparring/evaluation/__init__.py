@@ -9,8 +9,9 @@ from sparring.evaluation.evaluate import evaluate, protocols
 from sparring.evaluation.features import evaluation_mode, features
 from sparring.evaluation.finetuned import finetuning, fit_and_measure
 from sparring.evaluation.finetuning import Finetuning
-from sparring.evaluation.intervals import bootstrap_interval, mean_interval, paired_difference, wilson
+from sparring.evaluation.intervals import bootstrap_interval, mean_interval, mean_per_class, paired_difference, wilson
 from sparring.evaluation.knn import knn, knn_predict
+from sparring.evaluation.lbfgs import fit_l2
 from sparring.evaluation.linear import fit_linear
 from sparring.evaluation.linear_evaluation import Linear003, Linear003SupCon, RoCLLinear, RoCLRobustLinear
 from sparring.evaluation.logistic import accuracy, fit_logistic
@@ -21,6 +22,7 @@ from sparring.evaluation.robust import Attacked, attacked, predictions
 from sparring.evaluation.robustness import Robustness, measure_robustness
 from sparring.evaluation.semi_supervised import Semi1, Semi10, SemiSupervised
 from sparring.evaluation.slf import ALF, SLF
+from sparring.evaluation.transfer import Transfer
 from sparring.evaluation.trust import Check, Trust, trust_checks
 
 __all__ = [
@@ -46,6 +48,7 @@ __all__ = [
     "Semi10",
     "SemiSupervised",
     "SoftKNN",
+    "Transfer",
     "Trust",
     "accuracy",
     "attack_names",
@@ -59,12 +62,14 @@ __all__ = [
     "features",
     "finetuning",
     "fit_and_measure",
+    "fit_l2",
     "fit_linear",
     "fit_logistic",
     "knn",
     "knn_predict",
     "mean_corruption_error",
     "mean_interval",
+    "mean_per_class",
     "measure_robustness",
     "movement",
     "named_attack",

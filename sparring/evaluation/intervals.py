@@ -1,4 +1,5 @@
-"""Confidence intervals: of one accuracy over its test images, of a mean and of a difference over seeds."""
+"""Confidence intervals: of an accuracy over its test images, of the mean of classes' accuracies, of a mean and of a
+difference over seeds."""
 
 from __future__ import annotations
 
@@ -25,6 +26,25 @@ def wilson(correct: int, n: int, confidence: float = 0.95) -> tuple[float, float
     low = 0.0 if correct == 0 else (centre - half) / scale
     high = 1.0 if correct == n else (centre + half) / scale
     return low, high
+
+
+def mean_per_class(correct: Sequence[int], n: Sequence[int], confidence: float = 0.95) -> tuple[float, float]:
+    """Interval of the mean of K classes' accuracies, mean of correct_k / n_k, as fractions.
+
+    mean +- q sqrt( sum_k p_k (1 - p_k) / n_k ) / K,  p_k = (correct_k + 1) / (n_k + 2), q the normal quantile, cut to [0, 1].
+    Images are drawn class by class; p_k (Laplace) keeps the width from collapsing at classes that are all right or all wrong.
+    """
+    if (
+        not n
+        or len(correct) != len(n)
+        or any(m < 1 or not 0 <= right <= m for right, m in zip(correct, n, strict=True))
+    ):
+        raise ValueError(f"correct must lie in 0..n with n at least 1 in every class, not {list(correct)} of {list(n)}")
+    _check(confidence)
+    q, mean = NormalDist().inv_cdf(0.5 + confidence / 2), fmean(c / m for c, m in zip(correct, n, strict=True))
+    smooth = [((c + 1) / (m + 2), m) for c, m in zip(correct, n, strict=True)]
+    half = q * math.sqrt(sum(p * (1 - p) / m for p, m in smooth)) / len(n)
+    return max(0.0, mean - half), min(1.0, mean + half)
 
 
 def mean_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[float, float, float]:

@@ -14,6 +14,7 @@ from sparring.reporting.movement import movement
 from sparring.reporting.page import fold, page, paragraph, section
 from sparring.reporting.run_folder import RunFolder, read_run
 from sparring.reporting.sections import header, results, training
+from sparring.reporting.transfer import transfer
 from sparring.reporting.trust import trust
 
 
@@ -55,6 +56,7 @@ def render(folder: RunFolder) -> str:
     body = [
         head,
         section("Results", *results(folder)),
+        *transfer(folder),
         *robust_sections(folder),
         section("Training", *training(folder)),
         section("Threat model", *threat(folder)),

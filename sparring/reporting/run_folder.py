@@ -15,6 +15,8 @@ ROBUSTNESS_SCHEMA = 1
 ROBUSTNESS_NEEDS = ("schema", "protocol", "label", "subject", "data", "clean")
 LATENT_SCHEMA = 1
 LATENT_NEEDS = (*ROBUSTNESS_NEEDS, "divergence", "strengths", "epochs", "counts", "map", "selection")
+TRANSFER_SCHEMA = 1
+TRANSFER_NEEDS = ("schema", "protocol", "label", "subject", "image_size", "sets")
 COUNTS = ("clean_positives", "adversarial_positives", "clean_negatives", "adversarial_negatives")
 """What ASCL logs of the rows that its selector chose for an anchor (Fig. 4b)."""
 
@@ -36,6 +38,7 @@ class RunFolder:
     weights: dict[str, Any] = field(default_factory=dict)
     """Of a published checkpoint: which file it is, and how it was read."""
     latent: dict[str, Any] = field(default_factory=dict)
+    transfer: dict[str, Any] = field(default_factory=dict)
     latent_arrays: dict[str, np.ndarray] = field(default_factory=dict)
 
     @property
@@ -84,6 +87,7 @@ def read_run(path: Path) -> RunFolder:
         robustness_arrays=_arrays(path / "robustness.npz"),
         weights=_json(path / "weights.json"),
         latent=_measured(path / "latent.json", "look into a latent space", LATENT_NEEDS, LATENT_SCHEMA),
+        transfer=_measured(path / "transfer.json", "transfer to other data sets", TRANSFER_NEEDS, TRANSFER_SCHEMA),
         latent_arrays=_arrays(path / "latent.npz"),
     )
 

@@ -47,10 +47,11 @@ OURS = {
     "robustness.json",
     "robustness.npz",
     "tensorboard",
+    "transfer.json",
     "weights.safetensors",
 }
 """What a run folder holds; an earlier evaluation's results-1.json, robustness-1.json and so on beside it."""
-NUMBERED = ("results-", "robustness-", "latent-")
+NUMBERED = ("results-", "robustness-", "latent-", "transfer-")
 PACKAGES = ("torch", "torchvision", "lightning", "numpy", "scikit-learn", "timm", "pyautoattack")
 
 

@@ -8,6 +8,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sparring.config import DataConfig
 from sparring.data import about, data_names, load_images
 from sparring.data.images import balanced, held_out, resized
+from sparring.data.official import SOURCES
 
 
 def load(name, seed=0, **options):
@@ -100,7 +101,8 @@ def test_resizing_keeps_a_constant_and_the_right_size():
 
 class TestNames:
     def test_every_name_has_a_line(self):
-        assert set(data_names()) == {"digits", "cifar10", "cifar100", "fashion-mnist", "folder", "synthetic"}
+        named = {"digits", "cifar10", "cifar100", "fashion-mnist", "folder", "synthetic"}
+        assert set(data_names()) == named | SOURCES.keys()
         assert all(data_names().values())
 
     def test_what_is_known_of_embedded_sets_is_true(self):

@@ -1,0 +1,153 @@
+"""Data sets that are read as they are published: where each comes from, how its folder is read, how many images it has."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from sparring.data import transfer_layouts as layouts
+from sparring.data.decode import Progress
+from sparring.data.download import fetch
+from sparring.data.imagenet import TINY_ZIP, imagenet, imagenet100, tiny_imagenet
+from sparring.data.splits import Splits
+
+Read = Callable[[Path, int], Splits | None]
+"""From a folder and a seed to the splits; None if the data set is not there."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """One published data set."""
+
+    read: Read
+    sizes: tuple[int, int, int]
+    """Published numbers of training, validation and test images."""
+    layout: str
+    """What must lie in its folder."""
+    where: str
+    """Who publishes it."""
+    torchvision: str | None = None
+    """The class of torchvision.datasets that downloads it; None if nothing here does."""
+    why_not: str = ""
+    """Why it cannot be downloaded."""
+
+
+OXFORD = "https://www.robots.ox.ac.uk/~vgg/data/"
+TINY_URL, TINY_MD5 = f"http://cs231n.stanford.edu/{TINY_ZIP}", "90528d7ca1a48142e341f4ef8d21d0de"
+NO_IMAGENET = "its licence asks everybody to register there"
+
+SOURCES = {
+    "tiny-imagenet": Source(
+        tiny_imagenet,
+        (100_000, 0, 10_000),
+        f"{TINY_ZIP}, or its folder with train/<wnid>/images/, val/images/, val/val_annotations.txt and wnids.txt",
+        TINY_URL,
+    ),
+    "imagenet": Source(
+        imagenet,
+        (1_281_167, 0, 50_000),
+        "train/<wnid>/ and val/<wnid>/ (or val/ with a list of classes beside it)",
+        "https://image-net.org/download.php",
+        why_not=NO_IMAGENET,
+    ),
+    "imagenet100": Source(
+        imagenet100,
+        (126_689, 0, 5_000),
+        "an ImageNet folder, train/<wnid>/ and val/<wnid>/, of which 100 classes are taken",
+        "https://image-net.org/download.php",
+        why_not=NO_IMAGENET,
+    ),
+    "cars": Source(
+        layouts.cars,
+        (8_144, 0, 8_041),
+        "cars_train/, cars_test/, devkit/{cars_meta.mat, cars_train_annos.mat} and cars_test_annos_withlabels.mat",
+        "https://ai.stanford.edu/~jkrause/cars/car_dataset.html",
+        why_not="its publishers' links are dead; copies exist elsewhere",
+    ),
+    "aircraft": Source(
+        layouts.aircraft,
+        (3_334, 3_333, 3_333),
+        "data/{images/, variants.txt, images_variant_train.txt, ..._val.txt, ..._test.txt}",
+        f"{OXFORD}fgvc-aircraft/",
+        "FGVCAircraft",
+    ),
+    "dtd": Source(
+        layouts.dtd,
+        (1_880, 1_880, 1_880),
+        "images/<texture>/ and labels/{train1.txt, val1.txt, test1.txt}",
+        f"{OXFORD}dtd/",
+        "DTD",
+    ),
+    "pets": Source(
+        layouts.pets,
+        (3_680, 0, 3_669),
+        "images/ and annotations/{trainval.txt, test.txt}",
+        f"{OXFORD}pets/",
+        "OxfordIIITPet",
+    ),
+    "caltech101": Source(
+        layouts.caltech101,
+        (3_060, 0, 6_085),
+        "101_ObjectCategories/<class>/, BACKGROUND_Google among them",
+        "https://data.caltech.edu/records/mzrjq-6wc02",
+        "Caltech101",
+    ),
+    "flowers": Source(
+        layouts.flowers,
+        (1_020, 1_020, 6_149),
+        "jpg/, imagelabels.mat and setid.mat",
+        f"{OXFORD}flowers/102/",
+        "Flowers102",
+    ),
+}
+
+
+def splits(name: str, root: Path, *, seed: int, download: bool = False, progress: Progress | None = None) -> Splits:
+    """The splits of the data set `name` (of SOURCES) below `root`; `seed` draws Caltech-101's training images.
+
+    ValueError in one sentence if it is not there (and from where to get it), or damaged; a warning if it has other than
+    the published numbers of images, since figures on it are then not the data set's.
+    """
+    source = SOURCES[name]
+    found = source.read(root, seed) if root.is_dir() else None
+    if found is None and download:
+        _download(name, root, progress)
+        found = source.read(root, seed)
+    if found is None:
+        raise ValueError(absent(name, root))
+    if found.sizes != source.sizes:
+        have, published = (", ".join(f"{n:,}" for n in sizes if n) for sizes in (found.sizes, source.sizes))
+        warnings.warn(
+            f"{name} in {root} has {have} images (training, validation where there is one, test), but the published "
+            f"numbers are {published}: figures on it are not figures on {name}",
+            stacklevel=2,
+        )
+    return found
+
+
+def absent(name: str, root: Path) -> str:
+    """That a data set is not there, what belongs there, and where to get it."""
+    source = SOURCES[name]
+    how = f"it is not downloaded here ({source.why_not})" if source.why_not else "or ask for it with download"
+    return f"{name} is not in {root}: put {source.layout} there (from {source.where}){'; ' if source.why_not else ', '}{how}"
+
+
+def _download(name: str, root: Path, progress: Progress | None) -> None:
+    source = SOURCES[name]
+    if source.why_not:
+        raise ValueError(absent(name, root))
+    root.mkdir(parents=True, exist_ok=True)
+    if source.torchvision is None:
+        fetch(TINY_URL, root / TINY_ZIP, TINY_MD5, progress)
+        return
+    from torchvision import datasets
+
+    try:
+        getattr(datasets, source.torchvision)(root, download=True)
+    except (RuntimeError, OSError) as error:
+        raise ValueError(
+            f"{name} could not be downloaded to {root} ({error}); delete what is there and try again, or get it from "
+            f"{source.where}"
+        ) from error

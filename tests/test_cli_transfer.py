@@ -1,0 +1,135 @@
+"""`sparring evaluate RUN --transfer ...` as a user meets it: figures, what is left out, the report, mistakes."""
+
+import json
+
+import pytest
+import torch
+from PIL import Image
+
+from sparring.cli import main
+from sparring.data import open_target
+from sparring.data.transfer import batches
+from sparring.measuring import TransferConfig
+from tests.data import layouts
+from tests.test_cli import TINY
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*published numbers")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    place = tmp_path_factory.mktemp("runs")
+    assert main(["train", "clae", *TINY, "--image-size", "8", "--out", str(place / "run")]) == 0
+    return place / "run"
+
+
+@pytest.fixture(scope="module")
+def sets(tmp_path_factory):
+    root = tmp_path_factory.mktemp("sets")
+    layouts.pets(root / "pets")
+    layouts.flowers(root / "flowers")
+    layouts.caltech101(root / "caltech101", each=34)
+    return root
+
+
+def run(capsys, *words):
+    code = main([str(word) for word in words])
+    return code, *capsys.readouterr()
+
+
+def test_what_is_there_is_measured_and_the_rest_named(trained, sets, capsys):
+    words = ["--transfer", "flowers,cars,caltech101", "--transfer.root", sets, "--transfer.workers", "0"]
+    code, out, err = run(capsys, "evaluate", trained, *words)
+    assert code == 0, err
+    written = json.loads((trained / "transfer.json").read_text())
+    assert (written["label"], written["image_size"], list(written["sets"])) == ("transfer v1", 8, ["flowers", "cars", "caltech101"])
+    flowers, cars, caltech = written["sets"].values()
+    assert (flowers["n_train"], flowers["n_val"], flowers["n_test"], flowers["selection"]) == (2, 2, 4, "official splits")
+    assert (caltech["n_train"], caltech["n_val"], caltech["n_test"]) == (81, 9, 12)
+    assert caltech["metric"] == "mean per class" and "30 training images a class drawn by seed 0, a tenth" in caltech["words"]
+    assert list(cars) == ["left_out"] and "dead; copies exist elsewhere" in cars["left_out"]
+    assert "cars        left out: cars is not in" in out and "transfer v1: L-BFGS logistic regression on h, l2 " in out
+    assert "published numbers" in err
+    report = (trained / "report.html").read_text()
+    assert "Transfer to other data sets" in report and "cars: left out" in report
+    assert run(capsys, "evaluate", trained, *words)[0] == 0
+    again = json.loads((trained / "transfer.json").read_text())
+    assert again["sets"]["flowers"]["accuracy"] == flowers["accuracy"] and (trained / "transfer-1.json").exists()
+
+
+def test_generated_images_stand_in_for_all(trained, capsys):
+    code, out, err = run(capsys, "evaluate", trained, "--transfer", "all", "--transfer.generated")
+    assert code == 0, err
+    found = json.loads((trained / "transfer.json").read_text())["sets"]
+    assert len(found) == 8 and all("generated textures in the place of" in entry["words"] for entry in found.values())
+    assert out.count("generated textures") == 8
+
+
+def test_none_there_is_an_error_and_writes_nothing(trained, tmp_path, capsys):
+    before = sorted(path.name for path in trained.iterdir())
+    code, _, err = run(capsys, "evaluate", trained, "--transfer", "dtd,cifar10,pets", "--transfer.root", tmp_path)
+    assert code == 2 and "dtd is not in" in err and "(and 2 others are missing too)" in err
+    assert sorted(path.name for path in trained.iterdir()) == before
+
+
+def test_a_file_that_is_cut_off_leaves_its_set_out(trained, tmp_path, capsys):
+    base = layouts.pets(tmp_path / "pets")
+    layouts.flowers(tmp_path / "flowers")
+    cut = base / "images" / "Abyssinian_101.jpg"
+    Image.effect_noise((64, 64), 50).save(cut)
+    cut.write_bytes(cut.read_bytes()[:1500])
+    words = ["--transfer", "pets,flowers", "--transfer.root", tmp_path, "--transfer.workers", "1"]
+    code, _, err = run(capsys, "evaluate", trained, *words)
+    assert code == 0, err
+    found = json.loads((trained / "transfer.json").read_text())["sets"]
+    assert found["pets"]["left_out"].startswith(str(cut)) and "cannot be read as an image" in found["pets"]["left_out"]
+    assert "Traceback" not in found["pets"]["left_out"] and "accuracy" in found["flowers"]
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--transfer", "flower"], "transfer.name must be among cifar10, .* or all, not 'flower'; did you mean flowers"),
+        (["--transfer", "pets,pets"], "transfer.name names a data set twice: pets, pets"),
+        (["--transfer.root", "/tmp"], "transfer.name names no data set; it takes cifar10"),
+        (["--transfer", "pets", "--transfer.root", "/no/such"], "transfer.root is /no/such, but there is no such folder"),
+        (["--transfer", "pets", "--transfer.image-size", "0"], "transfer.image_size must be at least 1, not 0"),
+        (["--transfer", "pets", "--attack", "fgsm"], "--attack and other settings .* are different evaluations"),
+        (["--transfer", "pets", "--protocol", "knn"], "--protocol and --transfer are different evaluations"),
+    ],
+)
+def test_mistakes_are_one_sentence(trained, capsys, words, sentence):
+    import re
+
+    code, _, err = run(capsys, "evaluate", trained, *words)
+    assert code == 2 and err.count("\n") == 1 and re.search(sentence, err), err
+
+
+def test_images_are_resized_as_torchvision_does(tmp_path):
+    from torchvision.transforms import v2
+
+    layouts.flowers(tmp_path / "flowers")
+    for file in (tmp_path / "flowers" / "flowers-102" / "jpg").iterdir():
+        Image.effect_noise((40, 30), 90).convert("RGB").save(file, quality=95)
+    target = open_target("flowers", TransferConfig(root=str(tmp_path), workers=0), 16)
+    seen = torch.cat(list(batches(target.test, 16, 3)))
+    chain = v2.Compose([v2.PILToTensor(), v2.Resize(16, v2.InterpolationMode.BICUBIC), v2.CenterCrop(16)])
+    expected = torch.stack([chain(Image.open(file)) for file in target.test.images.files])
+    assert (seen.int() - expected.int()).abs().max() <= 2 and seen.float().std() > 5
+    one = torch.cat(list(batches(target.test, 16, 1)))
+    assert one.shape == (4, 1, 16, 16)
+    assert (one[:, 0].int() - expected[:, 0].int()).abs().max() <= 3  # gray pictures
+
+
+def test_cifar_is_enlarged_when_it_is_shown(monkeypatch):
+    from sparring.data import ImageSet, transfer
+
+    images = torch.randint(0, 256, (40, 3, 32, 32), dtype=torch.uint8)
+    whole = ImageSet(images, torch.arange(40) % 2, ("a", "b"), "cifar10")
+    monkeypatch.setattr(transfer, "load_cifar", lambda *_, **__: (whole, whole))
+    target = open_target("cifar10", TransferConfig(), 64)
+    assert (len(target.train), len(target.val), len(target.test)) == (36, 4, 40)
+    assert target.val.labels.bincount().tolist() == [2, 2]
+    shown = torch.cat(list(batches(target.test, 64, 3)))
+    assert shown.shape == (40, 3, 64, 64) and shown.dtype == torch.uint8
+    assert (torch.nn.functional.avg_pool2d(shown.float(), 2) - images).abs().mean() < 25
