@@ -17,8 +17,15 @@ class Budget:
     label: str
     """Stands beside every figure."""
     encoder: str | None = None
+    encoders: tuple[tuple[str, str], ...] = ()
+    """What stands in for encoders other than that, by the end of their names: deeper for deeper ones."""
     epochs: int | None = None
     batch_size: int | None = None
+    in_proportion: bool = False
+    """Whether epochs and batch size are those of the method's published setting, and epochs of a logistic regression those
+    of 1,000, from which a row departs in proportion; else every row has these epochs, and at most this batch size."""
+    image_size: int | None = None
+    """At most so many pixels a side."""
     train_images: int | None = None
     test_images: int | None = None
     steps: int | None = None
@@ -42,15 +49,21 @@ class Budget:
 
     def scaled(self, run: RunConfig) -> RunConfig:
         """The row's run at this size: complete first, so that optimiser and schedule are those of the paper's encoder."""
-        from sparring.training import resolve
+        from sparring.training import build_method, resolve
 
         full = resolve(run)
         if self.name == "full":
             return full
         training, optimizer, data, evaluation = full.training, full.optimizer, full.data, full.evaluation
+        assert training.epochs is not None and training.batch_size is not None and evaluation.knn_k is not None
         epochs = self.epochs or training.epochs
-        assert epochs is not None and training.batch_size is not None and evaluation.knn_k is not None
         batch_size = min(self.batch_size or training.batch_size, training.batch_size)
+        if self.in_proportion:
+            published = build_method(full).settings
+            epochs = max(1, round(epochs * training.epochs / published.epochs))
+            batch_size = max(
+                2, round((self.batch_size or training.batch_size) * training.batch_size / published.batch_size)
+            )
         if optimizer.name in ("sgd", "lars") and optimizer.lr is not None:
             optimizer = replace(optimizer, lr=optimizer.lr * batch_size / training.batch_size)
         if optimizer.schedule == "step":
@@ -58,7 +71,6 @@ class Budget:
             optimizer = replace(optimizer, schedule="cosine", milestones=[], factors=[])
         removal = full.removal
         if removal.every is not None:  # its schedule is counted in epochs
-            assert training.epochs is not None
             exact = removal.every * epochs / training.epochs
             every = max(1, round(exact))
             # Recall ends after every * parts / 2 epochs: whole epochs in `every` must not move that end
@@ -68,8 +80,13 @@ class Budget:
         return replace(
             full,
             removal=removal,
-            data=replace(data, train_images=self.train_images, test_images=self.test_images),
-            encoder=replace(full.encoder, name=self.encoder or full.encoder.name),
+            data=replace(
+                data,
+                train_images=self.train_images,
+                test_images=self.test_images,
+                image_size=_least(data.image_size, self.image_size),
+            ),
+            encoder=replace(full.encoder, name=self.instead_of(str(full.encoder.name))),
             optimizer=replace(optimizer, warmup_epochs=0),
             training=replace(
                 training,
@@ -83,19 +100,40 @@ class Budget:
             evaluation=replace(
                 evaluation,
                 knn_k=min(evaluation.knn_k, (self.train_images or 800) // 4),
-                logistic_epochs=_least(evaluation.logistic_epochs, self.epochs_of_classifiers),
+                logistic_epochs=self.classifier_epochs(evaluation.logistic_epochs),
                 finetune_epochs=self.finetune_epochs,
             ),
         )
+
+    def instead_of(self, encoder: str) -> str:
+        """What stands in for an encoder."""
+        deeper = [ours for theirs, ours in self.encoders if encoder.endswith(theirs)]
+        return deeper[0] if deeper else self.encoder or encoder
+
+    def classifier_epochs(self, epochs: int | None) -> int | None:
+        """Epochs of a logistic regression."""
+        if self.in_proportion and epochs and self.epochs_of_classifiers:
+            return max(1, round(self.epochs_of_classifiers * epochs / LOGISTIC_EPOCHS))
+        return _least(epochs, self.epochs_of_classifiers)
+
+    def of(self, recipe: str) -> Budget:
+        """This size as it is for a recipe of that name: its paper's own where it has one."""
+        own = OWN.get((recipe.partition(".")[0], self.name))
+        return own if own is not None and self == BUDGETS[self.name] else self
 
     def robustness(self, config: RobustnessConfig) -> RobustnessConfig:
         """A robust evaluation at this size."""
         if self.name == "full":
             return config
         strong = any(name.startswith(("autoattack", "mpgd")) for name in config.attack)
-        attack = [self.attack(name) for name in config.attack]
-        images = _least(config.images, self.strongest if strong else self.attacked)
-        return replace(config, attack=attack, images=images, trust=False, square_queries=self.square_queries)
+        return replace(
+            config,
+            attack=list(dict.fromkeys(self.attack(name) for name in config.attack)),
+            images=_least(config.images, self.strongest if strong else self.attacked),
+            trust=False,
+            trust_images=_least(config.trust_images, self.looked) or config.trust_images,
+            square_queries=self.square_queries,
+        )
 
     def attack(self, name: str) -> str:
         """An attack's, or a column's, name at this size: pgd-250 is pgd-20 where steps is 20."""
@@ -127,6 +165,10 @@ class Budget:
             map_images=min(config.map_images, images),
             map_adversarial=min(config.map_adversarial, images // 2),
         )
+
+
+LOGISTIC_EPOCHS = 1000
+"""Of a logistic regression in CLAE's tables, which `in_proportion` starts from."""
 
 
 def _least(value: int | None, limit: int | None) -> int | None:
@@ -168,3 +210,55 @@ SMOKE = Budget(
 )
 FULL = Budget("full", "full: the paper's encoder, images and epochs")
 BUDGETS = {budget.name: budget for budget in (FULL, SHORT, SMOKE)}
+
+DEEPER = (("resnet50", "wrn-16-1"), ("resnet101", "wrn-22-1"))
+OWN = {
+    ("clae", "short"): replace(
+        SHORT,
+        label="short: WideResNet-10-1 (ResNet-50 and 101: WideResNet-16-1 and 22-1), 5,000 training images of at most 32 "
+        "pixels, 8 epochs and batch 64 for the method's published ones (others in proportion), bf16, 5,000 test images",
+        encoders=DEEPER,
+        batch_size=64,
+        in_proportion=True,
+        image_size=32,
+        train_images=5000,
+        test_images=5000,
+    ),
+    ("clae", "smoke"): replace(
+        SMOKE,
+        label="smoke: WideResNet-10-1 (ResNet-50 and 101: WideResNet-16-1 and 22-1), 128 training images of at most 16 "
+        "pixels, 1 epoch and batch 64 for the method's published ones (others in proportion), bf16",
+        encoders=DEEPER,
+        in_proportion=True,
+        image_size=16,
+        train_images=128,
+    ),
+    ("trust", "full"): Budget("full", "full: a CNN of 0.13 million parameters, all training images, 30 epochs"),
+    ("trust", "short"): Budget(
+        "short",
+        "short: a CNN of 0.13 million parameters, 20,000 training images, 10 epochs",
+        epochs=10,
+        train_images=20_000,
+    ),
+    ("trust", "smoke"): Budget(
+        "smoke",
+        "smoke: the same CNN, 1,000 training images of 16 pixels, 4 epochs, the square attack in AutoAttack's place",
+        epochs=4,
+        image_size=16,
+        train_images=1000,
+        steps=5,
+        attacked=20,
+        strongest=20,
+        looked=20,
+        seeds=1,
+        report=False,
+    ),
+}
+"""Sizes of a paper's own, by the beginning of its recipes' names. CLAE's: contrastive training takes 2 (SimCLR) to 5 (CLAE)
+passes an image, its tables vary batch, depth and epochs, and nothing is attacked after training. A cell of `short` takes
+2 (SimCLR) to 4 minutes (CLAE; 10 with PGD) on one CPU core."""
+
+
+def labelled(label: str) -> Budget:
+    """The size that stands beside figures by that label."""
+    return next(budget for budget in (*BUDGETS.values(), *OWN.values()) if budget.label == label)

@@ -1,6 +1,6 @@
 """One row of a recipe with one seed: what is trained, what is measured of it, and the JSON that says so.
 
-A cell lives in `runs`: a folder named after the row, the seed and a digest of its configuration, so that rows which two
+A cell lives in `runs`: a folder named after the method, the seed and a digest of its configuration, so that rows which two
 recipes share are trained once. In it `run` is the run folder, `measured` has a file for each finished measurement, and
 log.txt says who did what when.
 """
@@ -17,7 +17,8 @@ from typing import Any
 
 from sparring.config import DataConfig, EvaluationConfig, RunConfig
 from sparring.recipes.budgets import Budget
-from sparring.recipes.measurements import Clean, Latent, Measurement, Robust, digest_of, once
+from sparring.recipes.keys import counts, distances, last_epochs, perturbations
+from sparring.recipes.measurements import Clean, Latent, Measurement, Perturbed, Robust, digest_of, once
 from sparring.recipes.recipe import Recipe, Row
 
 
@@ -62,8 +63,12 @@ def configured(row: Row, seed: int, budget: Budget, place: Place) -> RunConfig:
 
 def folder_of(row: Row, seed: int, budget: Budget, place: Place) -> Path:
     """Where a cell lives: how it is evaluated is no part of what is trained."""
-    digest = digest_of(replace(configured(row, seed, budget, place), evaluation=EvaluationConfig()))
-    return place.runs / budget.name / f"{slug(row.name)}-seed{seed}-{digest}"
+    config = configured(row, seed, budget, place)
+    digest, home = digest_of(replace(config, evaluation=EvaluationConfig())), place.runs / budget.name
+    kept = sorted(
+        home.glob(f"*-seed{seed}-{digest}")
+    )  # an earlier version named it after the first row that it was for
+    return kept[0] if kept else home / f"{config.method.name}-seed{seed}-{digest}"
 
 
 def result_file(recipe: Recipe, row: Row, seed: int, budget: Budget, place: Place) -> Path:
@@ -112,6 +117,8 @@ class Cell:
         found: list[Measurement] = []
         if recipe.protocols:
             found.append(Clean(recipe.protocols, recipe.version, evaluation))
+        if recipe.perturbed:
+            found.append(Perturbed(evaluation))
         for under in recipe.robustness:
             scaled = replace(self.budget.robustness(under.config), classifier=self.row.classifier)
             found.append(Robust(scaled, evaluation))
@@ -172,26 +179,37 @@ def measure_cell(cell: Cell, measurement: Measurement) -> dict[str, Any]:
 
 def write_cell(cell: Cell) -> None:
     """Gather the figures of a trained and measured cell into its JSON."""
-    from sparring.training.run_folder import load_config, write_json
+    from sparring.training.run_folder import write_json
 
-    recipe, row, seed, budget, run = cell.recipe, cell.row, cell.seed, cell.budget, cell.run
-    results, more = figures(cell)
-    environment = json.loads((run / "environment.json").read_text())
-    del environment["command"]
-    complete = asdict(load_config(run))
-    for key in ("root", "test_root"):
-        complete["data"][key] = complete["data"][key] and "IMAGES"
-    epochs = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    written = {
+    recipe, row = cell.recipe, cell.row
+    about = {
         "schema": 1,
         "experiment": recipe.name,
         "row": row.name,
-        "rows": [each.name for each in recipe.rows],
-        "seed": seed,
+        "seed": cell.seed,
         "data": data_label(recipe, cell.place),
-        "budget": budget.label,
-        "rerun": f"sparring reproduce {recipe.name} --budget {budget.name} --rows '{row.name}' --seeds {seed}",
-        "paper": row.paper,
+        "budget": cell.budget.label,
+        "rerun": f"sparring reproduce {recipe.name} --budget {cell.budget.name} --rows '{row.name}' --seeds {cell.seed}",
+    }
+    found = recipe.make(row, cell.config, cell.budget, cell.home) if recipe.make else gathered(cell)
+    cell.file.parent.mkdir(parents=True, exist_ok=True)
+    write_json(cell.file, about | found)
+
+
+def gathered(cell: Cell) -> dict[str, Any]:
+    """What the JSON of a trained and measured cell says beside whose it is."""
+    from sparring.training.run_folder import load_config
+
+    results, more = figures(cell)
+    environment = json.loads((cell.run / "environment.json").read_text())
+    del environment["command"]
+    complete = asdict(load_config(cell.run))
+    for key in ("root", "test_root"):
+        complete["data"][key] = complete["data"][key] and "IMAGES"
+    epochs = [json.loads(line) for line in (cell.run / "metrics.jsonl").read_text().splitlines()]
+    return {
+        "rows": [each.name for each in cell.recipe.rows],
+        "paper": cell.row.paper,
         "config": complete,
         "results": results,
         **more,
@@ -199,8 +217,6 @@ def write_cell(cell: Cell) -> None:
         "environment": environment,
         "seconds": {"training": sum(epoch["seconds"] for epoch in epochs)},
     }
-    cell.file.parent.mkdir(parents=True, exist_ok=True)
-    write_json(cell.file, written)
 
 
 def figures(cell: Cell) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -211,7 +227,10 @@ def figures(cell: Cell) -> tuple[dict[str, Any], dict[str, Any]]:
     for measurement in cell.measurements():
         entry = json.loads(measured_file(cell, measurement).read_text())
         if isinstance(measurement, Clean):
-            results |= entry
+            results |= entry | last_epochs(entry)
+        elif isinstance(measurement, Perturbed):
+            more["analysis"] = entry
+            results |= perturbations(entry)
         elif isinstance(measurement, Robust):
             suffix = next(suffixes)
             attacks = {f"{name}{suffix}": figure for name, figure in entry["attacks"].items()}
@@ -221,29 +240,10 @@ def figures(cell: Cell) -> tuple[dict[str, Any], dict[str, Any]]:
                 mean = {"accuracy": found["mean_accuracy"], "n": found["n"], "words": found["words"]}
                 results[f"corruptions{suffix}"] = mean
         else:
-            more["latent"] = {key: entry[key] for key in ("label", "divergence", "classes", "strengths", "epochs")}
-            results |= _distances(entry)
+            said = ("label", "divergence", "classes", "strengths", "epochs", "selection")
+            more["latent"] = {key: entry[key] for key in said}
+            results |= distances(entry)
     return results | counts(cell.run), more
-
-
-def _distances(entry: dict[str, Any]) -> dict[str, Any]:
-    found, results = entry["divergence"]["adversarial"], {}
-    if "ratio" in entry["classes"]:
-        apart = f"mean {entry['classes']['distance']} distance between classes over that within them"
-        results["inter_over_intra"] = {"value": entry["classes"]["ratio"], "n": entry["data"]["n"], "words": apart}
-    return results | {"r_div": {"value": found["r_div"], "n": found["anchors"], "words": found["words"]}}
-
-
-def counts(run: Path) -> dict[str, Any]:
-    """Positives and negatives an anchor of a method that selects them, in the first and the last epoch (ASCL, Fig. 4)."""
-    epochs = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    found = {}
-    for when, epoch in (("first", epochs[0]), ("last", epochs[-1])):
-        for short, name in (("pos", "positives"), ("neg", "negatives")):
-            if f"clean_{name}" in epoch:
-                value = epoch[f"clean_{name}"] + epoch[f"adversarial_{name}"]
-                found[f"num_{short}_{when}"] = {"value": value, "words": f"{name} an anchor, mean of the {when} epoch"}
-    return found
 
 
 def slug(name: str) -> str:

@@ -130,6 +130,28 @@ class Above:
         return f"{measure}: {verdict(above, unit=' points')}: {self.words}"
 
 
+@dataclass(frozen=True)
+class Colours:
+    """The trust checks of a row: those of `red` are red whatever the others are, or, if it names none, all are green."""
+
+    row: str
+    words: str
+    red: tuple[str, ...] = ()
+    measures: tuple[str, ...] = ("clean",)
+
+    def judge(self, results: Runs, measure: str) -> str:
+        """One sentence: holds if it is so with every seed, else fails, with the checks that are not green."""
+        found = [result["checks"] for result in results if result["row"] == self.row and "checks" in result]
+        if not found:
+            return f"{self.row}: not measured: {self.words}"
+        colours = {
+            name: {checks[name]["colour"] for checks in found if name in checks} for name in {*found[0], *self.red}
+        }
+        wrong = [name for name in self.red or colours if colours[name] != {"red" if self.red else "green"}]
+        loud = [f"{name} {'/'.join(sorted(of))}" for name, of in sorted(colours.items()) if of != {"green"}]
+        return f"{self.row}: {'fails' if wrong else 'holds'} (not green: {', '.join(loud) or 'none'}): {self.words}"
+
+
 def verdict(
     values: Mapping[int, float], *, falling: bool = False, before: str = "", unit: str = "", digits: int = 2
 ) -> str:

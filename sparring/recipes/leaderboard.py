@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from sparring.recipes.budgets import BUDGETS
+from sparring.recipes.budgets import labelled
 from sparring.recipes.reproduce import find, table, verdicts
 from sparring.reporting import read_results, results_table
 from sparring.reporting.table import hardware
@@ -27,7 +27,7 @@ def leaderboard(paths: Iterable[Path]) -> str:
         groups.setdefault(key, []).append(result)
     parts = [results_table(others).rstrip()] if others else []
     for (experiment, _, label, machine), results in sorted(groups.items()):
-        recipe, budget = find(experiment), next(budget for budget in BUDGETS.values() if budget.label == label)
+        recipe, budget = find(experiment), labelled(label)
         commits = sorted({result["environment"].get("commit", "unknown")[:8] for result in results})
         where = f"Measured on {machine}, trained at commit {', '.join(commits)}. {len(results)} runs; claims:"
         judged = [line for line in verdicts(recipe, budget, results) if ": not measured: " not in line]

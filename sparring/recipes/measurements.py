@@ -37,6 +37,28 @@ class Clean:
 
 
 @dataclass(frozen=True)
+class Perturbed:
+    """What the report draws of perturbations and batch norms (CLAE, Figs. 2 to 4), with the classifier that Clean fits."""
+
+    stage: ClassVar[str] = "perturbations"
+    evaluation: EvaluationConfig
+
+    @property
+    def name(self) -> str:
+        """Of its file."""
+        return f"perturbations-{digest_of(self.evaluation)}"
+
+    def take(self, run: Path, state: Path, *, report: bool) -> dict[str, Any]:
+        """analysis.json."""
+        from sparring import experiment
+        from sparring.training.run_folder import load_config
+
+        config = replace(load_config(run), evaluation=self.evaluation)
+        experiment.measure(run, config, protocols=("logistic",))
+        return json.loads((run / "analysis.json").read_text())
+
+
+@dataclass(frozen=True)
 class Robust:
     """Attacks and corruptions of one robust evaluation."""
 
@@ -78,7 +100,7 @@ class Latent:
         return json.loads((run / "latent.json").read_text())
 
 
-Measurement = Clean | Robust | Latent
+Measurement = Clean | Perturbed | Robust | Latent
 
 
 def settings(evaluation: EvaluationConfig) -> dict[str, Any]:

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 from sparring.config import RunConfig
 from sparring.measuring import Fitted, LatentConfig, RobustnessConfig
-from sparring.recipes.claims import Above, Change, Claim, Trend
+from sparring.recipes.claims import Above, Change, Claim, Colours, Trend
 from sparring.recipes.paper import Numbers
+
+if TYPE_CHECKING:
+    from sparring.recipes.budgets import Budget
+
+Make = Callable[["Row", RunConfig, "Budget", Path], dict[str, Any]]
+"""From a row, its complete configuration, the size and the cell's folder to what its JSON says beside experiment, row, seed,
+data, budget and how to rerun it."""
 
 
 @dataclass(frozen=True)
@@ -54,17 +62,23 @@ class Recipe:
     """Paper, table and what it says."""
     rows: tuple[Row, ...]
     columns: tuple[Column, ...]
-    claims: tuple[Claim | Trend | Change | Above, ...] = ()
+    copied: Mapping[str, Numbers] = field(default_factory=dict)
+    """Figures that the paper took from others, by what it calls them: printed below the rows, and nothing of ours is."""
+    claims: tuple[Claim | Trend | Change | Above | Colours, ...] = ()
     protocols: tuple[str, ...] = ()
     """Clean evaluations that every row gets, by the names of `sparring evaluate --protocol`."""
     version: Literal["default", "paper"] = "default"
     """Of the clean evaluations; paper selects on test images and says so."""
+    perturbed: bool = False
+    """Whether what perturbations do to the encoder is measured too: the keys of `keys.perturbations`."""
     robustness: tuple[Under, ...] = ()
     """What every row is measured under."""
     latent: LatentConfig | None = None
     """How every row's latent space is looked into."""
     data: str = "cifar10"
     seeds: int = 3
+    make: Make | None = None
+    """Makes the result of a cell that is no training run with measurements; None is one."""
     cost: str = ""
     """What one row costs at full length, on which hardware."""
 

@@ -69,6 +69,7 @@ def described(failures: Iterable[Failure]) -> list[str]:
 
 def summary(recipe: Recipe, budget: Budget, place: Place) -> str:
     """The table and the verdicts of all results of this recipe and budget in `place.out`, as Markdown."""
+    budget = budget.of(recipe.name)
     results = _results(recipe, budget, place)
     if not results:
         return f"{recipe.name}: there are no results of budget {budget.name} in {place.out / recipe.name}"
@@ -77,6 +78,7 @@ def summary(recipe: Recipe, budget: Budget, place: Place) -> str:
 
 def write_summary(recipe: Recipe, budget: Budget, place: Place) -> str:
     """`summary`, which is written beside the results too: summary-BUDGET.md, and the figures in summary-BUDGET.json."""
+    budget = budget.of(recipe.name)
     text, results = summary(recipe, budget, place), _results(recipe, budget, place)
     if results:
         folder, figures = place.out / recipe.name, aggregate(recipe, budget, results, verdicts(recipe, budget, results))
@@ -92,7 +94,8 @@ def _results(recipe: Recipe, budget: Budget, place: Place) -> list[dict[str, Any
 
 def table(recipe: Recipe, budget: Budget, results: Sequence[dict[str, Any]]) -> list[str]:
     """Markdown: our mean, standard deviation and bootstrap interval over n seeds, and in brackets what the paper prints."""
-    columns = [column for column in recipe.columns if any(key(column, budget) in r["results"] for r in results)]
+    named = {key(column, budget): column for column in reversed(recipe.columns)}  # two attacks may shrink to one
+    columns = [column for name, column in reversed(named.items()) if any(name in r["results"] for r in results)]
     data = " and ".join(sorted({result["data"] for result in results}))
     lines = [
         f"**{recipe.name}: {recipe.title}**. Ours on `{data}`, budget {budget.label}; mean ± standard deviation over n "
@@ -112,6 +115,10 @@ def table(recipe: Recipe, budget: Budget, results: Sequence[dict[str, Any]]) -> 
             ours = "-" if found is None else found.words
             cells.append(ours if printed is None else f"{ours} ({printed:g})")
         lines.append(f"| {row.name} | {len(seeds)} | " + " | ".join(cells) + " |")
+    for name, numbers in recipe.copied.items():
+        theirs = [numbers.get(column.paper or "") for column in columns]
+        cells = ["-" if printed is None else f"({printed:g})" for printed in theirs]
+        lines.append(f"| {name}, as printed | - | " + " | ".join(cells) + " |")
     words: dict[str, str] = {}
     for name in (key(column, budget) for column in columns):
         entries = [result["results"][name] for result in results if name in result["results"]]

@@ -66,10 +66,11 @@ def plan(
     other, in it all rows with a seed before the next seed. No `rows` are all, no `seeds` the budget's or recipe's number."""
     tasks: dict[str, CellTask] = {}
     for recipe in recipes:
+        size = budget.of(recipe.name)
         chosen = [recipe.row(name) for name in rows] or recipe.rows
-        for seed in seeds or range(min(recipe.seeds, budget.seeds or recipe.seeds)):
+        for seed in seeds or range(min(recipe.seeds, size.seeds or recipe.seeds)):
             for row in chosen:
-                cell = Cell(recipe, row, seed, budget, place)
+                cell = Cell(recipe, row, seed, size, place)
                 for task in () if cell.finished() else of_cell(cell):
                     found = tasks.setdefault(task.name, task)
                     if recipe.name not in found.recipes:
@@ -79,6 +80,8 @@ def plan(
 
 def of_cell(cell: Cell) -> list[CellTask]:
     """Its tasks; two cells that train or measure the same name that task alike."""
+    if cell.recipe.make is not None:
+        return [CellTask(cell, "results", str(cell.file))]
     training = CellTask(cell, "training", f"{cell.home}: training")
     measurements = {
         name: CellTask(cell, each.stage, name, (training.name,), each)

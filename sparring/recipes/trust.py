@@ -5,84 +5,58 @@ Table: none of a paper's. Carlini et al. 2019 ("On Evaluating Adversarial Robust
 Rows:  natural, adversarial (PGD adversarial training, Linf 8/255): every trust check must be green.
        saturated (logits times 1e5), quantised (pixels rounded to 8 levels), randomised (noise on the pixels), all three
        the natural CNN: the right checks must turn red.
-Data:  an image folder with train/<class>/ and test/<class>/.
-Cost:  `short`: 5 to 10 minutes of training for each CNN, then 2 to 30 minutes a row, on 2 CPU cores. `smoke`: a minute.
-Run:   python -m sparring.recipes.trust --root IMAGES --budget short
-       One JSON a row under results/trust/ and, with --folder, a report a row; finished rows are not repeated.
+Data:  CIFAR-10, or an image folder with train/<class>/ and test/<class>/.
+Cost:  `short`: 5 to 10 minutes of training for each of the two CNNs, then 2 to 30 minutes a row, on 2 CPU cores.
+Run:   sparring reproduce trust [--budget short --data folder --root IMAGES]
+       One JSON a row under results/trust/; robustness.json and (not at smoke) a report a row in the folder of its CNN.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from sparring.attacks import PGD, Linf
-from sparring.config import DataConfig
+from sparring.config import DataConfig, MethodConfig, RunConfig, TrainingConfig
 from sparring.data import ImageSet, load_images
 from sparring.encoders import Normalize
 from sparring.evaluation.features import evaluation_mode
 from sparring.measuring import RobustnessConfig
-from sparring.training.run_folder import environment
+from sparring.recipes.budgets import Budget
+from sparring.recipes.claims import Colours
+from sparring.recipes.recipe import Column, Recipe, Row, derived
 
-EXPERIMENT = "trust"
 HONEST = ("natural", "adversarial")
-BROKEN = ("saturated", "quantised", "randomised")
 RED = {
-    "saturated": {"nonzero_gradients", "logits", "objectives"},
-    "quantised": {"nonzero_gradients", "beats_noise", "beats_square"},
-    "randomised": {"deterministic"},
+    "saturated": ("nonzero_gradients", "logits", "objectives"),
+    "quantised": ("nonzero_gradients", "beats_noise", "beats_square"),
+    "randomised": ("deterministic",),
 }
 """Checks that must turn red on a broken model, whatever others do."""
-
-
-@dataclass(frozen=True)
-class Budget:
-    """How far the experiment is scaled."""
-
-    label: str
-    train_images: int | None
-    epochs: int
-    robustness: RobustnessConfig
-    broken: RobustnessConfig
-
-
+NATURAL = RunConfig(
+    method=MethodConfig(name="natural"),
+    data=DataConfig(name="cifar10", image_size=32),
+    training=TrainingConfig(epochs=30, batch_size=128),
+)
+"""Of it data, epochs, batch size and seed count: the CNN and its training are those of this file."""
+ADVERSARIAL = derived(NATURAL, {"method.name": "adversarial_training"})
 EVERYTHING = RobustnessConfig(
     attack=["fgsm", "pgd-20", "pgd-250", "mpgd-250", "autoattack"], step_size=2 / 255, images=500, corruptions=True
 )
 FEW = replace(EVERYTHING, attack=["fgsm", "pgd-20"], corruptions=False)
-BUDGETS = {
-    "short": Budget(
-        "short: a CNN of 0.13 million parameters, 20,000 training images, 10 epochs", 20_000, 10, EVERYTHING, FEW
-    ),
-    "smoke": Budget(
-        "smoke: the same CNN, 2,000 training images, 4 epochs, 100 test images",
-        2_000,
-        4,
-        replace(
-            EVERYTHING,
-            attack=["fgsm", "pgd-5", "square"],
-            images=100,
-            trust_images=50,
-            square_queries=50,
-            severities=[3],
-        ),
-        replace(FEW, attack=["pgd-5"], images=100, trust_images=50, square_queries=50),
-    ),
-}
 
 
-def cnn(classes: int) -> nn.Sequential:
+def cnn(classes: int, channels: int = 3) -> nn.Sequential:
     """Four convolutions with batch norm, pooled to a linear layer; pixels of [0, 1] in, logits out."""
-    widths, strides = (3, 32, 64, 64, 128), (1, 2, 1, 2)
-    layers: list[nn.Module] = [Normalize([0.5] * 3, [0.25] * 3)]
+    widths, strides = (channels, 32, 64, 64, 128), (1, 2, 1, 2)
+    layers: list[nn.Module] = [Normalize([0.5] * channels, [0.25] * channels)]
     for narrow, wide, stride in zip(widths, widths[1:], strides, strict=False):
         layers += [nn.Conv2d(narrow, wide, 3, stride, padding=1, bias=False), nn.BatchNorm2d(wide), nn.ReLU()]
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(widths[-1], classes))
@@ -119,14 +93,14 @@ class Randomised(Saturated):
 WRAPPERS = {"saturated": Saturated, "quantised": Quantised, "randomised": Randomised}
 
 
-def train(train_images: ImageSet, adversarial: bool, epochs: int, seed: int) -> nn.Module:
+def train(train_images: ImageSet, adversarial: bool, epochs: int, seed: int, batch_size: int = 128) -> nn.Module:
     """Cross-entropy on flipped and shifted images; `adversarial`: on PGD's (3 steps of 4/255 within 8/255)."""
     assert isinstance(train_images.images, Tensor)
     assert train_images.labels is not None
     torch.manual_seed(seed)
-    model, generator = cnn(len(train_images.classes)), torch.Generator().manual_seed(seed)
+    model = cnn(len(train_images.classes), train_images.channels)
+    generator = torch.Generator().manual_seed(seed)
     attack = PGD(Linf(8 / 255), steps=3, step_size=4 / 255)
-    batch_size = 128
     steps = epochs * (len(train_images) // batch_size)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, weight_decay=5e-4, nesterov=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=0.1, total_steps=steps)
@@ -157,65 +131,58 @@ def shifted(x: Tensor, generator: torch.Generator) -> Tensor:
     return x.roll((down, right), (-2, -1))
 
 
-def trained(name: str, images: ImageSet, budget: Budget, seed: int, weights: Path) -> nn.Module:
-    """The natural or the adversarial CNN, from `weights` if it is there."""
-    file = weights / f"{name}-{budget.label.split(':')[0]}-seed{seed}.safetensors"
+def trained(images: ImageSet, config: RunConfig, file: Path) -> nn.Module:
+    """The natural or the adversarial CNN, from `file` if it is there."""
+    training = config.training
+    assert training.epochs is not None and training.batch_size is not None
     if not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True)
-        save_file(train(images, name == "adversarial", budget.epochs, seed).state_dict(), file)
-    model = cnn(len(images.classes))
+        adversarial = config.method.name == "adversarial_training"
+        model = train(images, adversarial, training.epochs, training.seed, training.batch_size)
+        save_file(model.state_dict(), file.with_suffix(".part"))
+        file.with_suffix(".part").rename(file)
+    model = cnn(len(images.classes), images.channels)
     model.load_state_dict(load_file(file))
     return model.eval()
 
 
-def run(
-    row: str, seed: int, budget_name: str, root: Path, out: Path, data: str, folder: Path | None, weights: Path
-) -> Path:
-    """Measure one row and write its JSON; a finished one is left as it is."""
+def make(row: Row, config: RunConfig, budget: Budget, home: Path) -> dict[str, Any]:
+    """What a row's JSON says of it; the CNN's weights, and robustness.json and a report a row, stay in `home`."""
     from sparring.evaluation import measure_robustness
+    from sparring.reporting import write_report
+    from sparring.training.run_folder import environment
 
-    file = out / EXPERIMENT / f"{row}-{budget_name}-seed{seed}.json"
-    if file.exists():
-        return file
-    budget, start = BUDGETS[budget_name], time.perf_counter()
-    images, test = load_images(DataConfig(name="folder", root=str(root), train_images=budget.train_images), seed=seed)
+    start, seed = time.perf_counter(), config.training.seed
+    images, test = load_images(config.data, seed=seed)
     assert isinstance(images.images, Tensor) and isinstance(test.images, Tensor)
     assert test.labels is not None
-    natural = row if row in HONEST else "natural"
-    model: nn.Module = trained(natural, images, budget, seed, weights)
-    if row in WRAPPERS:
-        model = WRAPPERS[row](model).eval()
-    config = budget.robustness if row in HONEST else budget.broken
-    words = f"small CNN, {row}"
+    model = trained(images, config, home / "weights.safetensors")
+    if row.name in WRAPPERS:
+        model = WRAPPERS[row.name](model).eval()
+    scaled = replace(budget.robustness(EVERYTHING if row.name in HONEST else FEW), trust=True)
     result = measure_robustness(
         model,
         test.images,
         test.labels,
-        config,
+        scaled,
         classes=test.classes,
-        data=data,
-        subject=words,
+        data=test.name,
+        subject=f"small CNN, {row.name}",
         train_images=images.images,
-        state=None if folder is None else folder / row / "autoattack",
-        progress=lambda what, done, total, left: print(f"{row}: {what}, {done} of {total}", flush=True),
+        state=home / row.name / "autoattack",
     )
     machine = environment(seed)
     del machine["command"]
-    if folder is not None:
-        from sparring.reporting import write_report
-
-        result.save(folder / row, environment=machine)
-        write_report(folder / row)
+    result.save(home / row.name, environment=machine)
+    if budget.report:
+        write_report(home / row.name)
     entry = result.entry
-    written = {
-        "schema": 1,
-        "experiment": EXPERIMENT,
-        "row": row,
-        "seed": seed,
-        "data": data,
-        "budget": budget.label,
-        "rerun": f"python -m sparring.recipes.trust --root IMAGES --budget {budget_name} --rows {row}",
-        "config": {"train_images": budget.train_images, "epochs": budget.epochs, "robustness": entry["protocol"]},
+    return {
+        "config": {
+            "train_images": config.data.train_images,
+            "epochs": config.training.epochs,
+            "robustness": entry["protocol"],
+        },
         "results": {"clean": entry["clean"], **entry["attacks"], "worst case": entry["worst_case"]},
         "checks": {check["name"]: check for check in entry["checks"]},
         "verdict": entry["verdict"],
@@ -224,41 +191,23 @@ def run(
         "environment": machine,
         "seconds": time.perf_counter() - start,
     }
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(written, indent=1) + "\n")
-    return file
 
 
-def judge(file: Path) -> str:
-    """Whether the checks of a row came out as they must, in one line."""
-    result = json.loads(file.read_text())
-    row, colours = result["row"], {name: check["colour"] for name, check in result["checks"].items()}
-    other = {name: colour for name, colour in colours.items() if colour != "green"}
-    if row in HONEST:
-        verdict = "holds" if not other else "fails"
-        return f"{row}: every check is green: {verdict} {other or ''}".rstrip()
-    missing = {name for name in RED[row] if colours.get(name) != "red"}
-    return f"{row}: {', '.join(sorted(RED[row]))} red: {'fails' if missing else 'holds'} (not green: {other})"
-
-
-def main() -> None:
-    """Run the rows and judge them."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--root", type=Path, required=True, help="image folder with train/ and test/")
-    parser.add_argument("--data-label", default=None, help="what the images are called (default: the folder's name)")
-    parser.add_argument("--budget", choices=list(BUDGETS), default="short")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--rows", nargs="+", choices=[*HONEST, *BROKEN], default=[*HONEST, *BROKEN])
-    parser.add_argument("--out", type=Path, default=Path("results"))
-    parser.add_argument("--folder", type=Path, default=None, help="where each row leaves robustness.json and a report")
-    parser.add_argument("--weights", type=Path, default=Path("runs/trust-weights"), help="where the CNNs are kept")
-    args = parser.parse_args()
-    for row in args.rows:
-        label = args.data_label or args.root.name
-        print(
-            judge(run(row, args.seed, args.budget, args.root, args.out, label, args.folder, args.weights)), flush=True
-        )
-
-
-if __name__ == "__main__":
-    main()
+RECIPE = Recipe(
+    name="trust",
+    title="Can a robust evaluation be believed?",
+    source="none of a paper's",
+    rows=(
+        Row("natural", NATURAL),
+        Row("adversarial", ADVERSARIAL),
+        *(Row(name, NATURAL) for name in WRAPPERS),
+    ),
+    columns=tuple(Column(name) for name in ("clean", *EVERYTHING.attack, "worst case")),
+    claims=(
+        *(Colours(name, "every check of an honest model is green") for name in HONEST),
+        *(Colours(name, f"{', '.join(red)} red", red) for name, red in RED.items()),
+    ),
+    seeds=1,
+    make=make,
+    cost="a CNN of 0.13 million parameters: minutes of training, up to half an hour of attacks a row on 2 CPU cores",
+)

@@ -1,0 +1,74 @@
+"""From what is measured of a run to the keys of a result's `results`: each an accuracy or a value, and what it is in words."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+
+def distances(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """r_div, and inter_over_intra where there are classes to compare, of latent.json."""
+    found, results = entry["divergence"]["adversarial"], {}
+    if "ratio" in entry["classes"]:
+        apart = f"mean {entry['classes']['distance']} distance between classes over that within them"
+        results["inter_over_intra"] = {"value": entry["classes"]["ratio"], "n": entry["data"]["n"], "words": apart}
+    return results | {"r_div": {"value": found["r_div"], "n": found["anchors"], "words": found["words"]}}
+
+
+def last_epochs(results: dict[str, Any]) -> dict[str, Any]:
+    """Beside every figure of the best test epoch, that of the last one, which looked at no test image before."""
+    return {
+        f"{name}, last epoch": {
+            "accuracy": entry["last_epoch_accuracy"],
+            "n_test": entry["n_test"],
+            "protocol": entry["protocol"].partition(",")[0],
+        }
+        for name, entry in results.items()
+        if "last_epoch_accuracy" in entry
+    }
+
+
+def counts(run: Path) -> dict[str, Any]:
+    """Positives and negatives an anchor of a method that selects them, in the first and the last epoch (ASCL, Fig. 4)."""
+    epochs = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    found = {}
+    for when, epoch in (("first", epochs[0]), ("last", epochs[-1])):
+        for short, name in (("pos", "positives"), ("neg", "negatives")):
+            if f"clean_{name}" in epoch:
+                value = epoch[f"clean_{name}"] + epoch[f"adversarial_{name}"]
+                found[f"num_{short}_{when}"] = {"value": value, "words": f"{name} an anchor, mean of the {when} epoch"}
+    return found
+
+
+def perturbations(analysis: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """What a run's report draws of perturbations (CLAE, Figs. 2 to 4), of analysis.json.
+
+    `KIND` is adversarial (the attack of training, or CLAE's) or random (noise of the same size), EPS in the attack's units:
+
+        contrastive_loss KIND EPS, cross_entropy KIND EPS, accuracy KIND EPS
+        bn_mean_gap      mean over layers and channels of |mean_adv - mean_clean| / sqrt(var_clean)
+        bn_var_ratio     var_adv / var_clean, geometric mean over layers and channels
+
+    Those that the run's encoder or data do not have are absent.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    n, attack = analysis["images"], analysis["attack"]
+    who = {"adversarial": attack["words"].partition(",")[0], "random": "random noise"}
+    unit = "normalised units" if attack["space"] == "normalized" else "pixels of [0, 1]"
+    for kind, measures in analysis["curves"].items():
+        for measure, values in measures.items():
+            for eps, value in zip(analysis["eps"], values["mean"], strict=True):
+                words = f"{measure.replace('_', ' ')} of images under {who[kind]} of radius {eps:g} in {unit}"
+                of = "accuracy" if measure == "accuracy" else "value"
+                found[f"{measure} {kind} {eps:g}"] = {of: value, "n": n, "words": words}
+    if layers := analysis["batch_norm"]:
+        gap = fmean(layer["mean_gap"] for layer in layers)
+        ratio = math.exp(fmean(math.log(layer["var_ratio"]) for layer in layers))
+        words = "running statistics, adversarial against clean batch norms"
+        found["bn_mean_gap"] = {"value": gap, "words": f"{words}: distance of means in clean standard deviations"}
+        found["bn_var_ratio"] = {"value": ratio, "words": f"{words}: ratio of variances"}
+    return found
