@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +10,12 @@ import torch
 from PIL import Image
 
 from sparring.recipes import trust
+from sparring.recipes.budgets import BUDGETS, Budget
+from sparring.recipes.claims import Colours
+from sparring.recipes.reproduce import place_of, reproduce
 from sparring.reporting import results_table
+
+RESULTS = Path(__file__).parent.parent.parent / "results" / "trust"
 
 
 @pytest.fixture
@@ -28,41 +34,44 @@ def images(tmp_path):
     return tmp_path / "images"
 
 
-@pytest.fixture
-def quick(monkeypatch):
-    smoke = trust.BUDGETS["smoke"]
-    small = {"images": 20, "trust_images": 12, "square_queries": 10}
-    budget = replace(
-        smoke,
-        train_images=None,
-        epochs=2,
-        robustness=replace(smoke.robustness, attack=["fgsm", "pgd-2"], corruptions=False, **small),
-        broken=replace(smoke.broken, attack=["fgsm"], **small),
-    )
-    monkeypatch.setitem(trust.BUDGETS, "smoke", budget)
+TINY = Budget("smoke", "tiny: for this test", epochs=2, steps=2, attacked=20, looked=12, report=False)
 
 
-def test_rows_are_written_once_with_everything_that_their_figures_depend_on(images, quick, tmp_path):
-    places = {
-        "root": images,
-        "out": tmp_path / "out",
-        "data": "halves",
-        "folder": None,
-        "weights": tmp_path / "weights",
-    }
-    files = [trust.run(row, 0, "smoke", **places) for row in ("natural", "randomised")]
+def test_rows_are_written_once_with_everything_that_their_figures_depend_on(images, tmp_path, monkeypatch):
+    small = replace(trust.EVERYTHING, attack=["fgsm", "pgd-20"], corruptions=False)
+    monkeypatch.setattr(trust, "EVERYTHING", small)
+    monkeypatch.setattr(trust, "FEW", replace(small, attack=["fgsm"]))
+    where = place_of("folder", images, "halves", tmp_path / "out", tmp_path / "runs")
+    rows = ["natural", "randomised"]
+    printed = reproduce(trust.RECIPE, TINY, rows=rows, seeds=[0], place=where, tell=lambda _: None)
+    files = [tmp_path / "out" / "trust" / f"{row}-smoke-seed0.json" for row in rows]
     written = [json.loads(file.read_text()) for file in files]
-    assert [result["row"] for result in written] == ["natural", "randomised"]
+    assert [result["row"] for result in written] == rows
     for result in written:
         assert len(result["checks"]) == 13 and result["environment"]["versions"]["torch"]
         assert result["config"]["robustness"]["version"] == 2 and "command" not in result["environment"]
-        assert result["results"]["clean"]["n"] == 20
+        assert (result["results"]["clean"]["n"], result["data"], result["budget"]) == (20, "halves", TINY.label)
+        assert str(tmp_path) not in json.dumps(result)
     assert written[1]["checks"]["deterministic"]["colour"] == "red"
-    assert trust.judge(files[1]).startswith("randomised: deterministic red: holds")
+    assert "- randomised: holds (not green: " in printed and "| natural | 1 |" in printed
+    assert "saturated: not measured" in printed
+    # both rows stand on one CNN
+    (home,) = (tmp_path / "runs" / "smoke").iterdir()
+    assert {"weights.safetensors", "natural", "randomised"} <= {path.name for path in home.iterdir()}
     before = files[0].stat().st_mtime_ns
-    assert trust.run("natural", 0, "smoke", **places) == files[0] and files[0].stat().st_mtime_ns == before
+    reproduce(trust.RECIPE, TINY, rows=rows, seeds=[0], place=where, tell=lambda _: None)
+    assert files[0].stat().st_mtime_ns == before
     table = results_table(files)
     assert "**trust** on `halves`" in table and "red: deterministic" in table and "| natural |" in table
+
+
+def test_the_short_size_is_the_one_of_the_results_that_are_there():
+    short = BUDGETS["short"].of("trust")
+    assert {json.loads(file.read_text())["budget"] for file in RESULTS.glob("*.json")} == {short.label}
+    scaled = replace(short.robustness(trust.EVERYTHING), trust=True)
+    assert scaled == trust.EVERYTHING and short.robustness(trust.FEW).attack == ["fgsm", "pgd-20"]
+    run = short.scaled(trust.NATURAL)
+    assert (run.training.epochs, run.training.batch_size, run.data.train_images) == (10, 128, 20_000)
 
 
 def test_a_broken_model_decides_as_the_natural_one_or_is_random():
@@ -75,12 +84,19 @@ def test_a_broken_model_decides_as_the_natural_one_or_is_random():
     assert not torch.equal(randomised(x), randomised(x))
 
 
-def test_a_row_is_judged_by_its_colours(tmp_path):
-    file = tmp_path / "row.json"
-    green = {"a": {"colour": "green"}, "b": {"colour": "green"}}
-    file.write_text(json.dumps({"row": "natural", "checks": green}))
-    assert trust.judge(file) == "natural: every check is green: holds"
-    file.write_text(json.dumps({"row": "natural", "checks": green | {"b": {"colour": "yellow"}}}))
-    assert "fails" in trust.judge(file)
-    file.write_text(json.dumps({"row": "randomised", "checks": {"deterministic": {"colour": "green"}}}))
-    assert "fails" in trust.judge(file)
+def test_a_row_is_judged_by_its_colours():
+    def judged(claim, *seeds):
+        results = [
+            {"row": "a", "checks": {name: {"colour": colour} for name, colour in checks.items()}} for checks in seeds
+        ]
+        return claim.judge(results, "clean")
+
+    honest, broken = Colours("a", "why"), Colours("a", "why", ("x",))
+    assert judged(honest, {"x": "green", "y": "green"}) == "a: holds (not green: none): why"
+    assert judged(honest, {"x": "green", "y": "yellow"}) == "a: fails (not green: y yellow): why"
+    assert judged(honest, {"x": "green"}, {"x": "red"}) == "a: fails (not green: x green/red): why"
+    assert judged(broken, {"x": "red", "y": "yellow"}) == "a: holds (not green: x red, y yellow): why"
+    assert judged(broken, {"x": "green"}).startswith("a: fails") and judged(broken, {"y": "green"}).startswith(
+        "a: fails"
+    )
+    assert judged(honest) == "a: not measured: why"
