@@ -40,6 +40,13 @@ def test_the_documentation_has_what_is_tested_here():
 
 
 def test_every_command_of_the_documentation_exists():
-    for page in ("README.md", "docs/command-line.md", "docs/robustness.md", "docs/recipes.md", "docs/pretraining.md"):
+    for page in (
+        "README.md",
+        "docs/command-line.md",
+        "docs/robustness.md",
+        "docs/recipes.md",
+        "docs/pretraining.md",
+        "docs/cluster.md",
+    ):
         verbs = set(re.findall(r"^sparring (\w+)", (ROOT / page).read_text(), re.M))
         assert verbs and verbs <= VERBS.keys()

@@ -14,6 +14,7 @@ from sparring.encoders import check_name
 from sparring.encoders.head import HEADS
 from sparring.methods import ACL
 from sparring.training.build import build_method, choose, classifies, clusters, embeds, has_two_norms
+from sparring.training.launch import on_this_machine
 
 
 def at_least(field: str, value: int | float | None, least: int | float, why: str = "") -> None:
@@ -114,8 +115,9 @@ def _training(config: RunConfig) -> None:
     gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if training.device == "cuda" and not gpus:
         raise ValueError("training.device is cuda, but no CUDA device is available; choose cpu or auto")
-    if device_of(config).type == "cuda" and training.processes > gpus:
-        raise ValueError(f"training.processes is {training.processes}, but there are {gpus} GPUs, one a process")
+    here = on_this_machine(training.processes)
+    if device_of(config).type == "cuda" and here > gpus:
+        raise ValueError(f"training.processes is {here} on this machine, but it has {gpus} GPUs, one a process")
 
 
 def _optimizer(config: RunConfig) -> None:

@@ -11,7 +11,7 @@ from sparring.training.check import check_images
 from sparring.training.checkpoints import WEIGHTS, latest, load_state
 from sparring.training.defaults import never_used, shrink
 from sparring.training.fit import fit, new_encoder, weights_of
-from sparring.training.launch import is_first, launch, launched_by_others
+from sparring.training.launch import check_launched, is_first, launch, launched_by_others
 from sparring.training.progress import Display
 from sparring.training.pseudo_labels import check_stages, ensure_pseudo_labels
 from sparring.training.removal import has_two_stages
@@ -35,6 +35,7 @@ def train(config: RunConfig) -> Path:
     notices = [*shrink(config, given, len(train_images)), *never_used(config)]
     check_images(config, train_images, needs_labels(config))
     check_stages(config, train_images)
+    check_launched(config.training.processes)
     run, checkpoint, state, weights = choose_folder(config), None, None, None
     if config.resume is not None:
         run, checkpoint = run_to_continue(config.resume)

@@ -23,6 +23,7 @@ from sparring.encoders.bridge import feature_width
 from sparring.training import checkpoints
 from sparring.training.build import build_method, classifies, clusters, has_two_norms, needs_views
 from sparring.training.check import device_of
+from sparring.training.launch import on_this_machine
 from sparring.training.loop import Loop
 from sparring.training.module import ContrastiveModule
 from sparring.training.probe import Probe
@@ -144,7 +145,8 @@ def _trainer(config: RunConfig, run: Path, epochs: int) -> lightning.Trainer:
     several = training.processes > 1
     return lightning.Trainer(
         accelerator="gpu" if place.type == "cuda" else "cpu",
-        devices=training.processes if several else 1,
+        devices=on_this_machine(training.processes),
+        num_nodes=training.processes // on_this_machine(training.processes),
         strategy=DDPStrategy(process_group_backend="nccl" if place.type == "cuda" else "gloo") if several else "auto",
         precision="bf16-mixed" if training.precision == "bf16" else "32-true",
         max_epochs=epochs,

@@ -27,6 +27,27 @@ def is_first() -> bool:
     return not launched_by_others() or os.environ.get("RANK", "0") == "0"
 
 
+def on_this_machine(processes: int) -> int:
+    """How many of the `processes` run on this machine: all, unless a launcher has spread them over several."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", processes)) if launched_by_others() else processes
+
+
+def check_launched(processes: int) -> None:
+    """Raises ValueError if a launcher has started another number of processes, or not as many on each machine."""
+    if not launched_by_others():
+        return
+    started = int(os.environ["WORLD_SIZE"])
+    if started != processes:
+        raise ValueError(
+            f"training.processes is {processes}, but torchrun started {started} processes: add --processes {started}"
+        )
+    if started % on_this_machine(processes):
+        raise ValueError(
+            f"torchrun started {on_this_machine(processes)} of {started} processes on this machine: every machine must have "
+            "as many"
+        )
+
+
 def launch(run: Path, processes: int, resume: Path | None) -> None:
     """Run `python -m sparring.training.worker RUN` in `processes` processes until all are done.
 

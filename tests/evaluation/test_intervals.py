@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import itertools
 import math
 
+import numpy as np
 import pytest
 from scipy import stats
 
-from sparring.evaluation import mean_interval, paired_difference, wilson
+from sparring.evaluation import bootstrap_interval, mean_interval, paired_difference, wilson
 
 
 @pytest.mark.parametrize(("correct", "n"), [(0, 10), (3, 10), (10, 10), (512, 1000), (1, 1)])
@@ -45,3 +47,20 @@ def test_bad_input_is_one_sentence():
         paired_difference({0: 1.0}, {1: 1.0})
     with pytest.raises(ValueError, match="none to average"):
         mean_interval([])
+
+
+def test_bootstrap_interval_is_the_quantile_of_all_resamples():
+    """With three values all 27 resamples can be listed."""
+    values = [0.2, 0.5, 0.6]
+    means = np.sort([np.mean(each) for each in itertools.product(values, repeat=3)])
+    low, high = bootstrap_interval(values, 0.8, resamples=200_000)
+    assert low == pytest.approx(means[int(0.1 * 27)], abs=1e-9) and high == pytest.approx(
+        means[int(0.9 * 27)], abs=1e-9
+    )
+    assert bootstrap_interval(values) == bootstrap_interval(values) == (pytest.approx(0.2), pytest.approx(0.6))
+    many = np.random.default_rng(1).normal(0.5, 0.1, 200).tolist()
+    expected = stats.bootstrap((many,), np.mean, method="percentile", rng=0).confidence_interval
+    assert bootstrap_interval(many) == pytest.approx((expected.low, expected.high), abs=1e-3)
+    assert all(map(math.isnan, bootstrap_interval([0.5])))
+    with pytest.raises(ValueError, match="there are none to resample"):
+        bootstrap_interval([])

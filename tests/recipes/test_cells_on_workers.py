@@ -80,7 +80,7 @@ def begin():
         starter.stdin.close()
 
 
-def until(condition, seconds=200):
+def until(condition, seconds=600):
     """Wait for it."""
     deadline = time.monotonic() + seconds
     while not condition():
@@ -100,7 +100,7 @@ def test_killed_twice_at_random_moments_ends_the_same_and_does_nothing_twice(who
     moments = sorted(random.sample(range(STAGES - 3), 2))
     for moment in moments:
         runner = begin(tmp_path)
-        until(lambda: len(logged(tmp_path, "finished")) >= moment and logged(tmp_path, "begins"))
+        until(lambda moment=moment: len(logged(tmp_path, "finished")) >= moment and logged(tmp_path, "begins"))
         time.sleep(random.uniform(0, 0.5))
         os.kill(runner, signal.SIGKILL)
         until(lambda: not any(map(runs, workers_of(tmp_path))))

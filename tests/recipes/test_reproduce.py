@@ -15,6 +15,7 @@ from sparring.recipes import reproduce as runner
 from sparring.recipes.budgets import BUDGETS
 from sparring.recipes.cell import Place
 from sparring.recipes.claims import Above, Change, Claim, Trend
+from sparring.recipes.measurements import Robust
 from sparring.recipes.recipe import derived
 from sparring.recipes.reproduce import find, place_of, recipes, reproduce, summary
 from sparring.training import Stopped
@@ -122,18 +123,19 @@ def tiny():
 def test_a_cell_is_run_once_and_continues_where_it_stopped(tmp_path, monkeypatch):
     recipe, where, told = tiny(), place(tmp_path), []
     name = recipe.rows[1].name
-    row = recipe.row(name)
-    home = cell.folder_of(row, 0, SMOKE, where)
+    whole = cell.Cell(recipe, recipe.row(name), 0, SMOKE, where)
 
     # stopped after training: measured without being trained again
-    run = cell.train_cell(row, 0, SMOKE, where, told.append)
-    trained = (run / "weights.safetensors").stat().st_mtime_ns
+    whole.run.mkdir(parents=True)
+    (whole.run / "config.yaml").write_text("cut o")  # what a run leaves that is killed at its very beginning
+    cell.train_cell(whole)
+    trained = (whole.run / "weights.safetensors").stat().st_mtime_ns
     printed = reproduce(recipe, SMOKE, rows=[name], seeds=[0], place=where, tell=told.append)
-    assert (run / "weights.safetensors").stat().st_mtime_ns == trained
-    assert [line for line in told if line.endswith("training")] == ["training"]
+    assert (whole.run / "weights.safetensors").stat().st_mtime_ns == trained
+    assert [line.split(": ")[2].split(",")[0] for line in told] == ["robustness", "results"]
     file = tmp_path / "results" / recipe.name / "scl-1-vat-0-smoke-seed0.json"
     result = json.loads(file.read_text())
-    assert result["budget"] == SMOKE.label and result["data"] == "digits" and result["paper"] == row.paper
+    assert result["budget"] == SMOKE.label and result["data"] == "digits" and result["paper"] == whole.row.paper
     assert {"clean", "pgd-2", "num_pos_first"} <= result["results"].keys()
     assert result["results"]["pgd-2"]["n"] == 32
     assert "work" not in file.read_text().replace("workers", "").replace("network", "")
@@ -144,10 +146,32 @@ def test_a_cell_is_run_once_and_continues_where_it_stopped(tmp_path, monkeypatch
     reproduce(recipe, SMOKE, rows=[name], seeds=[0], place=where, tell=told.append)
     assert told == []
     file.unlink()
-    monkeypatch.setattr(cell, "_robust", lambda *_: lambda: pytest.fail("measured twice"))
+    monkeypatch.setattr(Robust, "take", lambda *_, **__: pytest.fail("measured twice"))
     reproduce(recipe, SMOKE, rows=[name], seeds=[0], place=where, tell=told.append)
     assert json.loads(file.read_text())["results"] == result["results"]
-    assert sorted(path.name for path in home.iterdir()) == ["measured", "run"]
+    assert sorted(path.name for path in whole.home.iterdir()) == ["log.txt", "measured", "run"]
+    with pytest.raises(ValueError, match=r"has figures of data 'digits', not 'mine': choose another --out"):
+        reproduce(recipe, SMOKE, rows=[name], seeds=[0], place=replace(where, label="mine"))
+
+
+def test_a_failure_is_said_at_the_end_and_the_others_go_on(tmp_path, monkeypatch):
+    recipe, where = tiny(), place(tmp_path)
+
+    def refuse(measurement, run, state, *, report):
+        if "scl-0" in str(run):
+            raise OSError("the disk is full")
+        return {"attacks": {}, "clean": accuracy(0.5), "subject": {"words": "x"}}
+
+    monkeypatch.setattr(Robust, "take", refuse)
+    with pytest.raises(RuntimeError) as error:
+        reproduce(recipe, SMOKE, place=where, tell=lambda line: None)
+    failing, fine = recipe.rows
+    home = cell.folder_of(failing, 0, SMOKE, where)
+    words = f"{failing.name}, seed 0: robustness: OSError: the disk is full ({home / 'log.txt'})"
+    assert str(error.value) == f"{recipe.name}: {words}"
+    assert "Traceback" in (home / "log.txt").read_text()
+    assert cell.result_file(recipe, fine, 0, SMOKE, where).exists()
+    assert not cell.result_file(recipe, failing, 0, SMOKE, where).exists()
 
 
 def test_how_a_cell_is_evaluated_is_no_part_of_what_is_trained(tmp_path):
@@ -263,6 +287,7 @@ def test_a_front_lies_above_another_at_the_same_clean_accuracy():
         ),
         (["ascl.table2", "ascl.table4", "--rows", "ADV"], "--rows names rows of one recipe, but there are 2"),
         (["ascl.table2", "--seeds", "0,x"], "--seeds must be whole numbers"),
+        (["ascl.table2", "--workers", "0"], "--workers must be a whole number of at least 1, not '0'"),
         (["ascl.table2", "--buget", "smoke"], "--buget is no option; did you mean --budget?"),
         (["ascl.table2", "--budget", "smoke", "--root", "nowhere"], "nowhere"),
     ],

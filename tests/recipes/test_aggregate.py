@@ -1,0 +1,82 @@
+"""Figures over seeds as they are printed and written."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from sparring.recipes.aggregate import aggregate, figure
+from sparring.recipes.budgets import BUDGETS
+from sparring.recipes.cell import Place
+from sparring.recipes.claims import Claim
+from sparring.recipes.leaderboard import leaderboard
+from sparring.recipes.recipe import Column, Recipe, Row
+from sparring.recipes.reproduce import summary, table, verdicts, write_summary
+from tests.recipes.tiny import RECIPE
+
+SHORT = BUDGETS["short"]
+RECIPE = Recipe(
+    name="a.table",
+    title="Two",
+    source="The paper, Table 1",
+    rows=(Row("plain", RECIPE.rows[0].run, {"acc": 40.0}), Row("better", RECIPE.rows[1].run)),
+    columns=(Column("pgd-250", "acc"), Column("r_div")),
+    claims=(Claim("better", "plain", "better is better", ("pgd-250",)),),
+)
+
+
+def run(row, seed, accuracy, value):
+    entry = {"accuracy": accuracy, "n": 1000, "words": "PGD"}
+    results = {"pgd-20": entry, "r_div": {"value": value, "words": "R-DIV"}}
+    return {"row": row, "seed": seed, "budget": SHORT.label, "data": "mine", "results": results}
+
+
+RUNS = [run("plain", seed, 0.4 + 0.01 * seed, float("nan") if seed == 2 else 0.5) for seed in range(3)]
+RUNS += [run("better", seed, 0.5 + 0.02 * seed, 0.25) for seed in range(2)]
+
+
+def test_a_table_has_spread_interval_and_n():
+    lines = "\n".join(table(RECIPE, SHORT, RUNS))
+    assert "| plain | 3 | 41.0 ± 1.0 [40.0, 42.0] (40) | 0.50 ± 0.00 [0.50, 0.50] |" in lines
+    assert "| better | 2 | 51.0 ± 1.4 [50.0, 52.0] | 0.25 ± 0.00 [0.25, 0.25] |" in lines
+    assert figure(RUNS[:1], "plain", "pgd-20").words == "40.0" and figure(RUNS, "nobody", "pgd-20") is None
+
+
+def test_everything_is_in_the_json():
+    found = json.loads(json.dumps(aggregate(RECIPE, SHORT, RUNS, verdicts(RECIPE, SHORT, RUNS)), allow_nan=False))
+    plain, better = found["rows"]
+    entry = plain["figures"]["pgd-20"]
+    assert (entry["n"], entry["mean"], entry["std"]) == (3, pytest.approx(0.41), pytest.approx(0.01))
+    assert entry["bootstrap interval"] == pytest.approx([0.4, 0.42]) and entry["paper"] == 40.0
+    assert entry["by seed"] == {"0": 0.4, "1": 0.41, "2": pytest.approx(0.42)}
+    assert plain["figures"]["r_div"]["n"] == 2 and plain["differences"] == {}
+    difference = better["differences"]["pgd-20"]
+    assert (difference["n"], difference["mean"]) == (2, pytest.approx(0.105))
+    low, high = difference["t interval"]
+    assert low == pytest.approx(0.105 - 12.7062 * 0.005, abs=1e-5) and high == pytest.approx(
+        0.105 + 12.7062 * 0.005, abs=1e-5
+    )
+    assert found["budget"] == SHORT.label and found["claims"][0].startswith("pgd-20: undecided (+10.50 points [")
+
+
+def written(folder):
+    for each in RUNS:
+        file = folder / RECIPE.name / f"{each['row']}-short-seed{each['seed']}.json"
+        file.parent.mkdir(exist_ok=True)
+        more = {"schema": 1, "experiment": RECIPE.name, "config": {}, "environment": {}}
+        file.write_text(json.dumps(each | more))
+
+
+def test_a_summary_lies_beside_the_results_and_is_no_result(tmp_path):
+    written(tmp_path)
+    where = Place(out=tmp_path)
+    text = write_summary(RECIPE, SHORT, where)
+    folder = tmp_path / RECIPE.name
+    assert text == summary(RECIPE, SHORT, where) and (folder / "summary-short.md").read_text() == text + "\n"
+    assert json.loads((folder / "summary-short.json").read_text())["runs"] == 5
+    before = {file.name for file in folder.iterdir()}
+    assert "no results of budget full" in write_summary(RECIPE, BUDGETS["full"], where)
+    assert {file.name for file in folder.iterdir()} == before
+    own = Path(__file__).parents[2] / "results"
+    files = [*own.rglob("*.json")]
+    assert leaderboard([*files, folder / "summary-short.json"]) == leaderboard(files)
