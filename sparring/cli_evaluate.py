@@ -16,7 +16,7 @@ from sparring.summary import summarise, summarise_robustness, summarise_transfer
 EVALUATE = """\
 usage: sparring evaluate RUN [--protocol NAMES] [--SETTING VALUE ...]
        sparring evaluate RUN --attack NAMES [--eps RADIUS] [--corruptions] [--SETTING VALUE ...]
-       sparring evaluate RUN --transfer NAMES [--transfer.root FOLDER] [--SETTING VALUE ...]
+       sparring evaluate RUN --transfer NAMES [--root FOLDER] [--download] [--SETTING VALUE ...]
        sparring evaluate python:MODULE.FUNCTION --data NAME --attack NAMES [--out FOLDER] [--SETTING VALUE ...]
        sparring evaluate weights:FILE --data NAME [--layout NAME] [--protocol NAMES] [--attack NAMES] [--out FOLDER] [...]
 
@@ -42,6 +42,8 @@ from the run's:
 OPTIONS = {"debug": False, "help": False, "protocol": True, "protocol-version": True}
 OF_A_RUN = ("data.root", "data.test_root", "data.download", "training.device")
 OF_A_MODEL = ("training.device", "out", "overwrite")
+OF_A_TRANSFER = ("training.device", "evaluation.domain")
+OTHERS = ("--attack", "--corruptions", "--corrupted-root", "--representation", "--protocol", "--protocol-version")
 OF_WEIGHTS = ("training.device", "training.seed", "out")
 MODEL = "python:"
 WEIGHTS = "weights:"
@@ -50,20 +52,19 @@ WEIGHTS = "weights:"
 def evaluate(words: list[str]) -> int:
     """Run the verb on its words and return the exit code."""
     foreign, weights = (any(word.startswith(kind) for word in words) for kind in (MODEL, WEIGHTS))
-    known = settings_of_weights() if weights else settings_of(foreign)
+    moved = any(word.startswith("--transfer") for word in words)
+    if moved:
+        _only_transfer(words)
+    known = settings_of_a_transfer() if moved else settings_of_weights() if weights else settings_of(foreign)
     read = read_known(words, OPTIONS, known, "evaluate")
     if "help" in read.options:
-        print(EVALUATE + settings_help(weights_fields() | known))
+        print(EVALUATE + settings_help(weights_fields() | known | transfer_fields()))
         return 0
     place = one_place(read.positional, "evaluate")
-    robust = {key: value for key, value in read.settings.items() if key in robustness_fields()}
-    moved = {key: value for key, value in read.settings.items() if key in transfer_fields()}
-    settings = {key: value for key, value in read.settings.items() if key not in robust | moved}
     if moved:
-        if robust or "protocol" in read.options or "protocol-version" in read.options:
-            other = "--attack and other settings of a robust evaluation" if robust else "--protocol"
-            raise ValueError(f"{other} and --transfer are different evaluations; run one after the other")
-        return _transfer(place, settings, moved)
+        return _transfer(place, read.settings)
+    robust = {key: value for key, value in read.settings.items() if key in robustness_fields()}
+    settings = {key: value for key, value in read.settings.items() if key not in robust}
     if (weights or foreign) and "data.name" not in settings:
         raise ValueError(f"--data must be named: the images on which {place} is measured, such as --data cifar10")
     if weights:
@@ -95,8 +96,12 @@ def settings_of(foreign: bool) -> dict[str, Field]:
             return key.startswith("data.") or key in OF_A_MODEL
         return key.startswith("evaluation.") or key in OF_A_RUN
 
-    own = {} if foreign else transfer_fields()
-    return robustness_fields() | own | {key: field for key, field in fields().items() if changeable(key)}
+    return robustness_fields() | {key: field for key, field in fields().items() if changeable(key)}
+
+
+def settings_of_a_transfer() -> dict[str, Field]:
+    """What the verb takes with --transfer: without a run's data, so that --root and --download mean the transfer's."""
+    return transfer_fields() | {key: fields()[key] for key in OF_A_TRANSFER}
 
 
 def settings_of_weights() -> dict[str, Field]:
@@ -186,11 +191,21 @@ def _clean(place: str, settings: dict[str, Any], read: Words) -> int:
     return 0
 
 
-def _transfer(place: str, settings: dict[str, Any], moved: dict[str, Any]) -> int:
+def _only_transfer(words: list[str]) -> None:
+    given = [word.partition("=")[0] for word in words]
+    for other in OTHERS:
+        if other in given:
+            raise ValueError(f"{other} and --transfer are different evaluations; run one after the other")
+    if any(word.startswith((MODEL, WEIGHTS)) for word in words):
+        raise ValueError("--transfer measures the encoder of a run folder, not another model's")
+
+
+def _transfer(place: str, given: dict[str, Any]) -> int:
     from sparring import transfer
 
     progress = Terminal()
-    entries = transfer.of_a_run(place, settings, configuration.build_transfer(moved), progress=progress)
+    settings = {key: value for key, value in given.items() if key not in transfer_fields()}
+    entries = transfer.of_a_run(place, settings, configuration.build_transfer(given), progress=progress)
     progress.close()
     summarise_transfer(entries)
     return 0

@@ -143,8 +143,8 @@ def measure(
             entries[name] = {"left_out": str(error)}
             continue
         words = (
-            f"L-BFGS logistic regression on {protocol.layer}, l2 {entry['l2']:.3g} chosen on {entry['n_val']:,} validation "
-            f"images, {entry['metric']}, {size} px, {target.selection}"
+            f"L-BFGS logistic regression on {protocol.layer}, l2 {entry['l2']:.3g} of {protocol.count} chosen on "
+            f"{entry['n_val']:,} validation images, {entry['metric']}, {size} px, {target.selection}"
         )
         entries[name] = {
             "data": name,

@@ -1,15 +1,21 @@
 """`sparring evaluate RUN --transfer ...` as a user meets it: figures, what is left out, the report, mistakes."""
 
 import json
+import re
+from functools import partial
 
 import pytest
 import torch
 from PIL import Image
 
+from sparring import transfer
 from sparring.cli import main
-from sparring.data import open_target
+from sparring.data import ImageSet, open_target
+from sparring.data import transfer as data
 from sparring.data.transfer import batches
-from sparring.measuring import TransferConfig
+from sparring.evaluation import Transfer
+from sparring.measuring import TRANSFER, TransferConfig
+from sparring.transfer import check
 from tests.data import layouts
 from tests.test_cli import TINY
 
@@ -21,6 +27,11 @@ def trained(tmp_path_factory):
     place = tmp_path_factory.mktemp("runs")
     assert main(["train", "clae", *TINY, "--image-size", "8", "--out", str(place / "run")]) == 0
     return place / "run"
+
+
+@pytest.fixture(autouse=True)
+def few_penalties(monkeypatch):
+    monkeypatch.setattr(transfer, "Transfer", partial(Transfer, count=3, max_iterations=20))
 
 
 @pytest.fixture(scope="module")
@@ -38,18 +49,28 @@ def run(capsys, *words):
 
 
 def test_what_is_there_is_measured_and_the_rest_named(trained, sets, capsys):
-    words = ["--transfer", "flowers,cars,caltech101", "--transfer.root", sets, "--transfer.workers", "0"]
+    words = ["--transfer", "flowers,cars,caltech101", "--root", sets, "--workers", "0"]
     code, out, err = run(capsys, "evaluate", trained, *words)
     assert code == 0, err
     written = json.loads((trained / "transfer.json").read_text())
-    assert (written["label"], written["image_size"], list(written["sets"])) == ("transfer v1", 8, ["flowers", "cars", "caltech101"])
+    assert (written["label"], written["image_size"], list(written["sets"])) == (
+        "transfer v1 (count 3, max_iterations 20)",
+        8,
+        ["flowers", "cars", "caltech101"],
+    )
     flowers, cars, caltech = written["sets"].values()
-    assert (flowers["n_train"], flowers["n_val"], flowers["n_test"], flowers["selection"]) == (2, 2, 4, "official splits")
+    assert (flowers["n_train"], flowers["n_val"], flowers["n_test"]) == (2, 2, 4)
     assert (caltech["n_train"], caltech["n_val"], caltech["n_test"]) == (81, 9, 12)
-    assert caltech["metric"] == "mean per class" and "30 training images a class drawn by seed 0, a tenth" in caltech["words"]
+    assert (
+        caltech["metric"] == "mean per class"
+        and "30 training images a class drawn by seed 0, a tenth" in caltech["words"]
+    )
     assert list(cars) == ["left_out"] and "dead; copies exist elsewhere" in cars["left_out"]
-    assert "cars        left out: cars is not in" in out and "transfer v1: L-BFGS logistic regression on h, l2 " in out
-    assert "published numbers" in err
+    assert (
+        "cars        left out: cars is not in" in out
+        and "max_iterations 20): L-BFGS logistic regression on h, l2 " in out
+    )
+    assert flowers["selection"] == "official splits; not the published numbers of images"
     report = (trained / "report.html").read_text()
     assert "Transfer to other data sets" in report and "cars: left out" in report
     assert run(capsys, "evaluate", trained, *words)[0] == 0
@@ -57,17 +78,20 @@ def test_what_is_there_is_measured_and_the_rest_named(trained, sets, capsys):
     assert again["sets"]["flowers"]["accuracy"] == flowers["accuracy"] and (trained / "transfer-1.json").exists()
 
 
-def test_generated_images_stand_in_for_all(trained, capsys):
-    code, out, err = run(capsys, "evaluate", trained, "--transfer", "all", "--transfer.generated")
+def test_generated_images_stand_in_for_the_data_sets(trained, capsys):
+    code, out, err = run(capsys, "evaluate", trained, "--transfer", "pets,cifar10", "--generated")
     assert code == 0, err
     found = json.loads((trained / "transfer.json").read_text())["sets"]
-    assert len(found) == 8 and all("generated textures in the place of" in entry["words"] for entry in found.values())
-    assert out.count("generated textures") == 8
+    assert list(found) == ["pets", "cifar10"] and all(
+        "generated textures in the place of" in entry["words"] for entry in found.values()
+    )
+    assert out.count("generated textures") == 2
+    assert check(TransferConfig(name=["all"])) == [*TRANSFER] and len(TRANSFER) == 8
 
 
 def test_none_there_is_an_error_and_writes_nothing(trained, tmp_path, capsys):
     before = sorted(path.name for path in trained.iterdir())
-    code, _, err = run(capsys, "evaluate", trained, "--transfer", "dtd,cifar10,pets", "--transfer.root", tmp_path)
+    code, _, err = run(capsys, "evaluate", trained, "--transfer", "dtd,cifar10,pets", "--root", tmp_path)
     assert code == 2 and "dtd is not in" in err and "(and 2 others are missing too)" in err
     assert sorted(path.name for path in trained.iterdir()) == before
 
@@ -78,7 +102,7 @@ def test_a_file_that_is_cut_off_leaves_its_set_out(trained, tmp_path, capsys):
     cut = base / "images" / "Abyssinian_101.jpg"
     Image.effect_noise((64, 64), 50).save(cut)
     cut.write_bytes(cut.read_bytes()[:1500])
-    words = ["--transfer", "pets,flowers", "--transfer.root", tmp_path, "--transfer.workers", "1"]
+    words = ["--transfer", "pets,flowers", "--root", tmp_path, "--workers", "1"]
     code, _, err = run(capsys, "evaluate", trained, *words)
     assert code == 0, err
     found = json.loads((trained / "transfer.json").read_text())["sets"]
@@ -89,18 +113,23 @@ def test_a_file_that_is_cut_off_leaves_its_set_out(trained, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["--transfer", "flower"], "transfer.name must be among cifar10, .* or all, not 'flower'; did you mean flowers"),
+        (
+            ["--transfer", "flower"],
+            "transfer.name must be among cifar10, .* or all, not 'flower'; did you mean flowers",
+        ),
         (["--transfer", "pets,pets"], "transfer.name names a data set twice: pets, pets"),
         (["--transfer.root", "/tmp"], "transfer.name names no data set; it takes cifar10"),
-        (["--transfer", "pets", "--transfer.root", "/no/such"], "transfer.root is /no/such, but there is no such folder"),
+        (
+            ["--transfer", "pets", "--root", "/no/such"],
+            "transfer.root is /no/such, but there is no such folder",
+        ),
         (["--transfer", "pets", "--transfer.image-size", "0"], "transfer.image_size must be at least 1, not 0"),
-        (["--transfer", "pets", "--attack", "fgsm"], "--attack and other settings .* are different evaluations"),
+        (["--transfer", "pets", "--attack", "fgsm"], "--attack and --transfer are different evaluations"),
+        (["--transfer", "pets", "--data.root", "x"], "--data.root cannot be changed by evaluate"),
         (["--transfer", "pets", "--protocol", "knn"], "--protocol and --transfer are different evaluations"),
     ],
 )
 def test_mistakes_are_one_sentence(trained, capsys, words, sentence):
-    import re
-
     code, _, err = run(capsys, "evaluate", trained, *words)
     assert code == 2 and err.count("\n") == 1 and re.search(sentence, err), err
 
@@ -122,11 +151,9 @@ def test_images_are_resized_as_torchvision_does(tmp_path):
 
 
 def test_cifar_is_enlarged_when_it_is_shown(monkeypatch):
-    from sparring.data import ImageSet, transfer
-
     images = torch.randint(0, 256, (40, 3, 32, 32), dtype=torch.uint8)
     whole = ImageSet(images, torch.arange(40) % 2, ("a", "b"), "cifar10")
-    monkeypatch.setattr(transfer, "load_cifar", lambda *_, **__: (whole, whole))
+    monkeypatch.setattr(data, "load_cifar", lambda *_, **__: (whole, whole))
     target = open_target("cifar10", TransferConfig(), 64)
     assert (len(target.train), len(target.val), len(target.test)) == (36, 4, 40)
     assert target.val.labels.bincount().tolist() == [2, 2]

@@ -17,6 +17,7 @@ BLOCKS = [
         "docs/robustness.md",
         "docs/recipes.md",
         "docs/pretraining.md",
+        "docs/data.md",
     )
     for number, block in enumerate(re.findall(r"^```python\n(.*?)^```", (ROOT / page).read_text(), re.M | re.S))
 ]
@@ -47,6 +48,7 @@ def test_every_command_of_the_documentation_exists():
         "docs/recipes.md",
         "docs/pretraining.md",
         "docs/cluster.md",
+        "docs/data.md",
     ):
         verbs = set(re.findall(r"^sparring (\w+)", (ROOT / page).read_text(), re.M))
         assert verbs and verbs <= VERBS.keys()

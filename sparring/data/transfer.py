@@ -17,7 +17,7 @@ from sparring.data.cifar import CIFAR, load_cifar
 from sparring.data.color import gray
 from sparring.data.decode import Progress
 from sparring.data.images import ImageSet, StreamedImages, held_out
-from sparring.data.official import splits
+from sparring.data.official import SOURCES, splits
 from sparring.data.sets import data_folder
 from sparring.data.small import textures
 from sparring.measuring import TransferConfig
@@ -52,7 +52,7 @@ def open_target(name: str, config: TransferConfig, size: int, *, progress: Progr
     root = data_folder(DataConfig(name=name, root=config.root and str(Path(config.root) / name)))
     if name in CIFAR:
         train, test = load_cifar(name, root, download=config.download, progress=progress)
-        official = None
+        official, complete = None, True
     else:
         parts = splits(name, root, seed=config.seed, download=config.download, progress=progress)
 
@@ -62,13 +62,15 @@ def open_target(name: str, config: TransferConfig, size: int, *, progress: Progr
             streamed = StreamedImages(read.images.files, size, config.workers, "bicubic")
             return ImageSet(streamed, read.labels, read.classes, name)
 
+        complete = parts.sizes == SOURCES[name].sizes
         train, test = opened(parts.train), opened(parts.test)
         official = opened(parts.val) if parts.val else None
     divided = "official splits" if name != "caltech101" else f"30 training images a class drawn by seed {config.seed}"
+    note = "" if complete else "; not the published numbers of images"
     if official is not None:
-        return Target(train, official, test, divided)
+        return Target(train, official, test, divided + note)
     kept, out = held_out(train.labels, len(train), HELD_OUT, config.seed)
-    words = f"{divided}, a tenth of every class's training images held out by seed {config.seed} to validate"
+    words = f"{divided}, a tenth of every class's training images held out by seed {config.seed} to validate{note}"
     return Target(train.select(kept), train.select(out), test, words)
 
 

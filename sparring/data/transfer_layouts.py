@@ -98,9 +98,7 @@ def cars(root: Path, seed: int) -> Splits | None:
         if not {"fname", "class"} <= set(getattr(rows.dtype, "names", None) or ()):
             raise ValueError(f"{file} is damaged: its annotations lack fname or class")
         images = base / folder / folder if (base / folder / folder).is_dir() else base / folder
-        return listing(
-            ((images / str(row["fname"]), int(row["class"]) - 1) for row in rows), classes, file.name
-        )
+        return listing(((images / str(row["fname"]), int(row["class"]) - 1) for row in rows), classes, file.name)
 
     return apart(Splits(part(base / "devkit" / "cars_train_annos.mat", "cars_train"), None, part(test, "cars_test")))
 

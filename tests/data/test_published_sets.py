@@ -74,7 +74,9 @@ class TestAgainstTorchvision:
         assert ours.train.files == again.train.files != other.train.files
         theirs = datasets.Caltech101(tmp_path)
         found = Counter(rows(ours.train) + rows(ours.test))
-        named = Counter((f"image_{i:04d}.jpg", theirs.categories[c]) for i, c in zip(theirs.index, theirs.y, strict=True))
+        named = Counter(
+            (f"image_{i:04d}.jpg", theirs.categories[c]) for i, c in zip(theirs.index, theirs.y, strict=True)
+        )
         background = {key: n for key, n in found.items() if key[1] == "BACKGROUND_Google"}
         assert found == named | Counter(background) and len(background) == 33
 
@@ -99,7 +101,9 @@ class TestTinyImageNet:
         config = DataConfig(name="tiny-imagenet", root=str(tmp_path))
         train, _ = load_images(config, seed=0)
         assert train.images.shape == (6, 3, 64, 64)
-        assert [round(c) for c in train.images[2].float().mean((1, 2)).tolist()] == pytest.approx([40, 9, 9], abs=2)  # JPEG
+        assert [round(c) for c in train.images[2].float().mean((1, 2)).tolist()] == pytest.approx(
+            [40, 9, 9], abs=2
+        )  # JPEG
         large = DataConfig(name="tiny-imagenet", root=str(tmp_path), image_size=224, loading="stream", workers=0)
         train, test = load_images(large, seed=0)
         assert next(iter(train.images)).shape == (6, 3, 224, 224) and test.image_size == 224
@@ -148,12 +152,16 @@ class TestImageNet:
 
     def test_a_flat_val_without_a_list(self, tmp_path):
         layouts.imagenet(tmp_path, flat=True)
-        with pytest.raises(ValueError, match=r"nothing says their classes: sort them into val/<wnid>/, or put LOC_val_sol"):
+        with pytest.raises(
+            ValueError, match=r"nothing says their classes: sort them into val/<wnid>/, or put LOC_val_sol"
+        ):
             read("imagenet", tmp_path)
         (tmp_path / "imagenet_2012_validation_synset_labels.txt").write_text("n01440764\n")
         with pytest.raises(ValueError, match=r"has 1 lines, but .* holds 3 images"):
             read("imagenet", tmp_path)
-        (tmp_path / "LOC_val_solution.csv").write_text("ImageId,PredictionString\nILSVRC2012_val_00000001,n01440764 1\n")
+        (tmp_path / "LOC_val_solution.csv").write_text(
+            "ImageId,PredictionString\nILSVRC2012_val_00000001,n01440764 1\n"
+        )
         with pytest.raises(ValueError, match=r"does not name ILSVRC2012_val_00000002\.JPEG"):
             read("imagenet", tmp_path)
 
@@ -243,7 +251,12 @@ class TestDamaged:
 
 class TestSources:
     def test_every_transfer_set_can_be_read(self):
-        assert {"cifar10", "cifar100"} | SOURCES.keys() == TRANSFER.keys() | {"cifar10", "tiny-imagenet", "imagenet", "imagenet100"}
+        assert {"cifar10", "cifar100"} | SOURCES.keys() == TRANSFER.keys() | {
+            "cifar10",
+            "tiny-imagenet",
+            "imagenet",
+            "imagenet100",
+        }
 
     @pytest.mark.parametrize("name", SOURCES)
     def test_what_is_not_there_says_where_to_get_it(self, name, tmp_path):
@@ -253,7 +266,9 @@ class TestSources:
 
     @pytest.mark.parametrize("name", ["cars", "imagenet", "imagenet100"])
     def test_what_cannot_be_downloaded_says_why(self, name, tmp_path):
-        with pytest.raises(ValueError, match=r"it is not downloaded here \((its publishers' links are dead|its licence)"):
+        with pytest.raises(
+            ValueError, match=r"it is not downloaded here \((its publishers' links are dead|its licence)"
+        ):
             splits(name, tmp_path / "new", seed=0, download=True)
         assert not (tmp_path / "new").exists()
 
