@@ -32,6 +32,7 @@ the end (exit code 1); the others go on.
   --root FOLDER      where they are (a folder with train/<class>/ and test/<class>/ for --data folder)
   --data-label TEXT  what they are called beside every figure [the folder's name]
   --download         fetch the paper's data set if it is not there
+  --transfer-root FOLDER   where the data sets of a transfer are: cars/, pets/, ... [~/.cache/sparring]
   --out FOLDER       where results go [results]
   --runs FOLDER      where trained runs are kept [runs/recipes]
   --workers N        worker processes [one a GPU, or one for every four CPU cores]
@@ -49,6 +50,7 @@ OPTIONS = {
     "root": True,
     "data-label": True,
     "download": False,
+    "transfer-root": True,
     "out": True,
     "runs": True,
     "workers": True,
@@ -104,6 +106,7 @@ def reproduce(words: list[str]) -> int:
         Path(_one(read, "out", "results")),
         Path(_one(read, "runs", "runs/recipes")),
         download="download" in read.options,
+        transfer_root=_one(read, "transfer-root", None),
     )
     seeds, count = _seeds(read), _workers(read)
     recipes.check_place(place, chosen, BUDGETS[budget])

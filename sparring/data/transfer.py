@@ -13,11 +13,11 @@ from torch import Tensor
 
 from sparring.config import DataConfig
 from sparring.data import folder
-from sparring.data.cifar import CIFAR, load_cifar
+from sparring.data.cifar import CIFAR, URL, load_cifar
 from sparring.data.color import gray
 from sparring.data.decode import Progress
 from sparring.data.images import ImageSet, StreamedImages, held_out
-from sparring.data.official import SOURCES, splits
+from sparring.data.official import SOURCES, absent, splits
 from sparring.data.sets import data_folder
 from sparring.data.small import textures
 from sparring.measuring import TransferConfig
@@ -49,7 +49,7 @@ def open_target(name: str, config: TransferConfig, size: int, *, progress: Progr
         train, test = textures(16)
         val, train = train.select(torch.arange(FEW)), train.select(torch.arange(FEW, 2 * FEW))
         return Target(train, val, test.select(torch.arange(FEW)), f"generated textures in the place of {name}")
-    root = data_folder(DataConfig(name=name, root=config.root and str(Path(config.root) / name)))
+    root = _root(name, config)
     if name in CIFAR:
         train, test = load_cifar(name, root, download=config.download, progress=progress)
         official, complete = None, True
@@ -72,6 +72,25 @@ def open_target(name: str, config: TransferConfig, size: int, *, progress: Progr
     kept, out = held_out(train.labels, len(train), HELD_OUT, config.seed)
     words = f"{divided}, a tenth of every class's training images held out by seed {config.seed} to validate{note}"
     return Target(train.select(kept), train.select(out), test, words)
+
+
+def missing(name: str, config: TransferConfig) -> str | None:
+    """Why the data set cannot be opened, if its folder is absent or empty and it is not downloaded; a look, no more."""
+    if config.generated:
+        return None
+    root = _root(name, config)
+    if root.is_dir() and any(root.iterdir()):
+        return None
+    downloads = name in CIFAR or not SOURCES[name].why_not
+    if config.download and downloads:
+        return None
+    if name in CIFAR:
+        return f"{name} is not in {root}: put {CIFAR[name].binary} (from {URL}) there, or ask for it with download"
+    return absent(name, root)
+
+
+def _root(name: str, config: TransferConfig) -> Path:
+    return data_folder(DataConfig(name=name, root=config.root and str(Path(config.root) / name)))
 
 
 def batches(images: ImageSet, size: int, channels: int) -> Iterator[UInt8[Tensor, "b C S S"]]:

@@ -150,6 +150,11 @@ class Budget:
         """Of the square attack, which stands in for AutoAttack at the smoke size."""
         return 20 if self.name == "smoke" else 1000
 
+    @property
+    def penalties(self) -> int | None:
+        """How many l2 penalties of a transfer are tried; None is the paper's 45."""
+        return 5 if self.name == "smoke" else None
+
     def latent(self, config: LatentConfig) -> LatentConfig:
         """A look into the latent space at this size."""
         if self.name == "full":

@@ -16,9 +16,19 @@ from pathlib import Path
 from typing import Any
 
 from sparring.config import DataConfig, EvaluationConfig, RunConfig
+from sparring.measuring import TransferConfig
 from sparring.recipes.budgets import Budget
 from sparring.recipes.keys import counts, distances, last_epochs, perturbations
-from sparring.recipes.measurements import Clean, Latent, Measurement, Perturbed, Robust, digest_of, once
+from sparring.recipes.measurements import (
+    Clean,
+    Latent,
+    Measurement,
+    Perturbed,
+    Robust,
+    Transferred,
+    digest_of,
+    once,
+)
 from sparring.recipes.recipe import Recipe, Row
 
 
@@ -34,6 +44,8 @@ class Place:
     runs: Path = Path("runs/recipes")
     download: bool = False
     """Whether a data set that is not there may be downloaded."""
+    transfer_root: str | None = None
+    """Folder with a folder for each data set of a transfer; None is ~/.cache/sparring."""
 
     def on(self, run: RunConfig) -> RunConfig:
         """`run` on these images."""
@@ -124,7 +136,23 @@ class Cell:
             found.append(Robust(scaled, evaluation))
         if recipe.latent is not None:
             found.append(Latent(self.budget.latent(recipe.latent), evaluation))
+        absent = self.left_out()
+        for name in recipe.transfer:
+            if f"transfer-{name}" not in absent:
+                found.append(Transferred(self.moved(name), self.budget.penalties))
         return found
+
+    def moved(self, name: str) -> TransferConfig:
+        """How the encoder is transferred to a data set; the smoke size has textures in the place of all."""
+        place = self.place
+        return TransferConfig([name], place.transfer_root, place.download, generated=self.budget.name == "smoke")
+
+    def left_out(self) -> dict[str, str]:
+        """By their keys, the data sets of a transfer that are not there, with where to get them."""
+        from sparring.data.transfer import missing
+
+        found = {name: missing(name, self.moved(name)) for name in self.recipe.transfer}
+        return {f"transfer-{name}": sentence for name, sentence in found.items() if sentence}
 
     def finished(self) -> bool:
         """Whether its JSON is there. A ValueError if the file of that name holds figures of other images or another size."""
@@ -239,10 +267,14 @@ def figures(cell: Cell) -> tuple[dict[str, Any], dict[str, Any]]:
                 found = more["corruptions"] = entry["corruptions"]
                 mean = {"accuracy": found["mean_accuracy"], "n": found["n"], "words": found["words"]}
                 results[f"corruptions{suffix}"] = mean
+        elif isinstance(measurement, Transferred):
+            results[measurement.key] = entry
         else:
             said = ("label", "divergence", "classes", "strengths", "epochs", "selection")
             more["latent"] = {key: entry[key] for key in said}
             results |= distances(entry)
+    if cell.left_out():
+        more["left_out"] = cell.left_out()
     return results | counts(cell.run), more
 
 

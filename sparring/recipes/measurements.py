@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from sparring.config import EvaluationConfig
-from sparring.measuring import LatentConfig, RobustnessConfig
+from sparring.measuring import LatentConfig, RobustnessConfig, TransferConfig
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,49 @@ class Latent:
         return json.loads((run / "latent.json").read_text())
 
 
-Measurement = Clean | Perturbed | Robust | Latent
+@dataclass(frozen=True)
+class Transferred:
+    """The frozen encoder on one other data set."""
+
+    stage: ClassVar[str] = "transfer"
+    config: TransferConfig
+    """With the one name."""
+    penalties: int | None
+    """How many l2 penalties are tried; None is the protocol's number."""
+
+    @property
+    def key(self) -> str:
+        """Of its figure."""
+        return f"transfer-{self.config.name[0]}"
+
+    @property
+    def name(self) -> str:
+        """Of its file; where the images lie changes no figure."""
+        own = replace(self.config, root=None, download=False, workers=TransferConfig().workers)
+        return f"{self.key}-{digest_of(own)}" + (f"-{self.penalties}" if self.penalties else "")
+
+    def take(self, run: Path, state: Path, *, report: bool) -> dict[str, Any]:
+        """The figure, as transfer.json has it. ValueError if the data set is damaged."""
+        from sparring import transfer
+        from sparring.evaluation import Transfer
+        from sparring.training import checkpoints
+        from sparring.training.check import device_of
+        from sparring.training.run_folder import load_config
+
+        given = load_config(run)
+        protocol = Transfer(layer=self.config.layer, domain=given.evaluation.domain or "clean")
+        if self.penalties is not None:
+            protocol = replace(protocol, count=self.penalties)
+        size = transfer.size_of(given, self.config)
+        targets = transfer.opened(self.config.name, self.config, size)
+        encoder, channels = transfer.encoder_of(given, checkpoints.latest(run) / checkpoints.WEIGHTS)
+        (entry,) = transfer.measure(encoder, targets, protocol, size, channels, device=str(device_of(given))).values()
+        if "left_out" in entry:
+            raise ValueError(entry["left_out"])
+        return entry
+
+
+Measurement = Clean | Perturbed | Robust | Latent | Transferred
 
 
 def settings(evaluation: EvaluationConfig) -> dict[str, Any]:

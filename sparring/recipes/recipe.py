@@ -73,6 +73,8 @@ class Recipe:
     """Whether what perturbations do to the encoder is measured too: the keys of `keys.perturbations`."""
     robustness: tuple[Under, ...] = ()
     """What every row is measured under."""
+    transfer: tuple[str, ...] = ()
+    """Data sets to which every row's frozen encoder is transferred; their keys are transfer-NAME."""
     latent: LatentConfig | None = None
     """How every row's latent space is looked into."""
     data: str = "cifar10"

@@ -123,6 +123,8 @@ def table(recipe: Recipe, budget: Budget, results: Sequence[dict[str, Any]]) -> 
     for name in (key(column, budget) for column in columns):
         entries = [result["results"][name] for result in results if name in result["results"]]
         words[name] = " or ".join(dict.fromkeys(entry.get("words") or entry.get("protocol", "") for entry in entries))
+    for result in results:
+        words |= {name: f"left out: {why}" for name, why in result.get("left_out", {}).items() if name not in words}
     return [*lines, "", *[f"- {name}: {line}" for name, line in words.items() if line]]
 
 
@@ -169,13 +171,21 @@ def check_place(place: Place, chosen: Sequence[Recipe], budget: Budget = BUDGETS
 
 
 def place_of(
-    data: str | None, root: Path | None, label: str | None, out: Path, runs: Path, *, download: bool = False
+    data: str | None,
+    root: Path | None,
+    label: str | None,
+    out: Path,
+    runs: Path,
+    *,
+    download: bool = False,
+    transfer_root: str | None = None,
 ) -> Place:
     """Where images come from, in the words of the command line."""
     from sparring.config import DataConfig
 
     if data is None and root is None:
-        return Place(out=out, runs=runs, download=download)
+        return Place(out=out, runs=runs, download=download, transfer_root=transfer_root)
     name = data or "folder"
     given = DataConfig(name=name, root=None if root is None else str(root.absolute()))
-    return Place(given, label or (root.name if root is not None and name == "folder" else name), out, runs, download)
+    words = label or (root.name if root is not None and name == "folder" else name)
+    return Place(given, words, out, runs, download, transfer_root)
