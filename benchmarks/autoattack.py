@@ -1,8 +1,8 @@
 """AutoAttack here against plain pyautoattack on real images: are x_adv the same bit for bit, and what does it cost?
 
-The CNN of `sparring.recipes.trust` (its weights lie below runs/recipes after `sparring reproduce trust`) under the standard version,
-Linf 8/255, all images in one chunk, as only there the two see the same batches. Prints how many images differ (expected:
-0), the robust accuracy of both, and the ratio of their times in this one run.
+The CNN of `sparring.recipes.trust` (its weights lie below runs/recipes after `sparring reproduce trust`) under the standard
+version, Linf 8/255, all images in one chunk, as only there the two see the same batches. Prints how many images differ
+(expected: 0), the robust accuracy of both, and the ratio of their times in this one run.
 
     python benchmarks/autoattack.py --root IMAGES --weights runs/recipes/short/FOLDER/weights.safetensors
 """

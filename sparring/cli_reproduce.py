@@ -72,7 +72,6 @@ def reproduce(words: list[str]) -> int:
         return 0
     from sparring.recipes import reproduce as recipes
     from sparring.recipes.budgets import BUDGETS
-    from sparring.training import Stopped
 
     if "list" in read.positional and len(read.positional) > 1:
         raise ValueError(f"reproduce list takes no names, not {', '.join(set(read.positional) - {'list'})}")

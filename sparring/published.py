@@ -18,7 +18,7 @@ from sparring.evaluation.robust import Progress
 from sparring.measuring import RobustnessConfig, WeightsConfig
 from sparring.norms import has_domains
 from sparring.reporting import write_report
-from sparring.robustness import classifier, has_classes, measure_into, measure_movement_into
+from sparring.robustness import STATE, classifier, has_classes, measure_into, measure_movement_into
 from sparring.training import run_folder
 from sparring.training.check import device_of
 from sparring.training.defaults import neighbours
@@ -111,7 +111,9 @@ def of_weights(
         elif robustness is not None and attacked is not None:
             model, fitted = classifier(encoder, train, test, config, attacked, progress=progress)
             subject = {"words": f"{fitted['protocol']} on {model.layer} of {path.name}", "fitted": fitted}
-            measure_into(folder, model, train, test, robustness, config.training.seed, subject, progress)
+            measure_into(
+                folder, model, train, test, robustness, config.training.seed, subject, progress, state=folder / STATE
+            )
         write_report(folder)
     return folder
 
