@@ -35,8 +35,10 @@ def analyze(words: list[str]) -> int:
     place = one_place(read.positional, "analyze")
     latent = configuration.build_latent(read.settings)
     settings = {key: value for key, value in read.settings.items() if key not in latent_fields()}
+    from sparring.evaluation.check import check_finetunes
     from sparring.latent import of_a_run
 
+    check_finetunes(settings, [latent.classifier])
     progress = Terminal()
     try:
         folder = of_a_run(place, settings, latent, progress=progress)

@@ -1,10 +1,12 @@
 """`sparring evaluate weights:FILE` as a user meets it: a published checkpoint becomes figures and a report."""
 
 import json
+import random
 from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 from sparring.cli import main
 from tests.reference import published as theirs
@@ -134,12 +136,9 @@ def test_what_is_missing_or_does_not_fit_is_named(acl, capsys, place, words, sen
 
 
 def test_without_labels_only_the_representation_is_attacked(acl, capsys):
-    from torchvision.io import write_png
-
     Path("images").mkdir()
     for i in range(12):
-        picture = torch.randint(0, 256, (3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(i))
-        write_png(picture, f"images/{i}.png")
+        Image.frombytes("RGB", (32, 32), random.Random(i).randbytes(3 * 32 * 32)).save(f"images/{i}.png")
     words = ["--data", "folder", "--root", "images", "--test-root", "images", "--images", "4", "--trust", "false"]
     code, _, err = run(capsys, "evaluate", f"weights:{acl}", *words, "--attack", "fgsm", "--out", "f")
     assert code == 2 and "no class to be wrong in (--representation alone needs none)" in err

@@ -8,6 +8,7 @@ from sparring.reporting.figures import Series, channels, lines
 from sparring.reporting.page import figures, paragraph
 from sparring.reporting.pictures import perturbed
 from sparring.reporting.run_folder import RunFolder
+from sparring.reporting.sections import REMOVAL
 
 CHANNELS = 24
 NEGLIGIBLE = 0.01
@@ -37,6 +38,8 @@ def threat(run: RunFolder) -> list[str]:
             "It maximises the method's contrastive loss between an image, held constant, and its copy; the other images "
             f"of a batch of {seen['batch_size']:,} are the negatives. The figures below attack the trained encoder"
         )
+    if run.setting("method.pairs") in REMOVAL:
+        what = f"The loss is that of the pairs of the same image, from which nothing is removed. {what}"
     how = (
         f"{role} {what} in evaluation mode with its {seen['domain']} batch norm, on {seen['images']:,} un-augmented held-out "
         f"images of {seen['data']} (seed {seen['seed']})."

@@ -13,6 +13,15 @@ BOOKKEEPING = {"epoch", "step", "steps", "lr", "seconds", "images_per_second", "
 """Numbers of metrics.jsonl that are neither a term of the loss nor a probe."""
 
 
+REMOVAL = {
+    "frequency": ("classes", "unit", "replacement"),
+    "precision": ("every", "unit", "replacement"),
+    "recall": ("every", "parts", "unit", "replacement"),
+    "pseudo_labels": ("clusters", "replacement"),
+}
+"""Pair selectors that remove negatives, with their settings."""
+
+
 def percent(fraction: float) -> str:
     """A fraction as percent, one decimal."""
     return f"{100 * fraction:.1f} %"
@@ -51,13 +60,7 @@ def header(run: RunFolder) -> tuple[str, str]:
 def pairs_words(run: RunFolder) -> str:
     """The selector that ran, with the settings of `removal` that are its own; empty for a method without pairs."""
     name = run.setting("method.pairs")
-    own = {
-        "frequency": ("classes", "unit", "replacement"),
-        "precision": ("every", "unit", "replacement"),
-        "recall": ("every", "parts", "unit", "replacement"),
-        "pseudo_labels": ("clusters", "replacement"),
-    }.get(name, ())
-    settings = [f"{key} {run.setting(f'removal.{key}')}" for key in own]
+    settings = [f"{key} {run.setting(f'removal.{key}')}" for key in REMOVAL.get(name, ())]
     return f"{name} ({', '.join(settings)})" if settings else str(name or "")
 
 

@@ -65,6 +65,7 @@ def test_it_names_the_selector_that_ran(tmp_path, method, removal, words):
     document = write_report(run).read_text()
     assert f"<li><span>pairs</span><b>{words}</b></li>" in document
     assert f"\npairs: {words}\n" in document and "any selector" not in document
+    assert ("from which nothing is removed" in document) == ("(" in words)
 
 
 @pytest.mark.parametrize(("has", "words"), [(True, "has one batch norm a layer"), (False, "has no batch norm")])
