@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from sparring.recipes.work import Outcome, Task, perform
@@ -23,7 +24,7 @@ class RayWorkers:
         self.ray: Any = ray
         local: dict[str, Any] = {"num_cpus": count, "include_dashboard": False} if address == "local" else {}
         try:
-            ray.init(address=address, log_to_driver=False, logging_level="error", **local)
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **local)
         except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
             raise ValueError(f"--ray {address}: there is no Ray cluster to join ({error})") from error
         found = ray.cluster_resources()
