@@ -33,6 +33,8 @@ the end (exit code 1); the others go on.
   --data-label TEXT  what they are called beside every figure [the folder's name]
   --download         fetch the paper's data set if it is not there
   --transfer-root FOLDER   where the data sets of a transfer are: cars/, pets/, ... [~/.cache/sparring]
+  --weights ROWS     weights of rows that train nothing: "SimCLR=FILE; SwAV=FILE, linear=FILE; Supervised=torchvision:NAME.TAG"
+  --corrupted FOLDER an official ImageNet-C, CIFAR-10-C or CIFAR-100-C [corruptions are made here]
   --out FOLDER       where results go [results]
   --runs FOLDER      where trained runs are kept [runs/recipes]
   --workers N        worker processes [one a GPU, or one for every four CPU cores]
@@ -51,6 +53,8 @@ OPTIONS = {
     "data-label": True,
     "download": False,
     "transfer-root": True,
+    "weights": True,
+    "corrupted": True,
     "out": True,
     "runs": True,
     "workers": True,
@@ -72,6 +76,7 @@ def reproduce(words: list[str]) -> int:
         return 0
     from sparring.recipes import reproduce as recipes
     from sparring.recipes.budgets import BUDGETS
+    from sparring.recipes.given import bring, check_weights, on_official_files
 
     if "list" in read.positional and len(read.positional) > 1:
         raise ValueError(f"reproduce list takes no names, not {', '.join(set(read.positional) - {'list'})}")
@@ -107,10 +112,14 @@ def reproduce(words: list[str]) -> int:
         download="download" in read.options,
         transfer_root=_one(read, "transfer-root", None),
     )
+    chosen = bring(chosen, read.options.get("weights", []), download=place.download)
+    chosen = on_official_files(chosen, _one(read, "corrupted", None))
     seeds, count = _seeds(read), _workers(read)
     recipes.check_place(place, chosen, BUDGETS[budget])
     failures = []
     if "summary" not in read.options:
+        for recipe in chosen:
+            check_weights(recipe, rows, BUDGETS[budget], place)
         failures = _run(
             recipes.plan(chosen, BUDGETS[budget], place, rows=rows, seeds=seeds), count, _one(read, "ray", None)
         )

@@ -124,6 +124,8 @@ class WeightsConfig:
     """torchvision:NAME, timm:NAME or python:MODULE.FUNCTION; without it the ResNet that the file's shapes describe."""
     projector: str | None = None
     """rocl: the separate file with the projector, for z."""
+    linear: str | None = None
+    """A separate file with the linear classifier on the representation (swav's eval_linear), for protocol own."""
     mean: list[float] | None = None
     """Normalisation per channel; None is the layout's (supcon: must be given if the file does not say its data)."""
     std: list[float] | None = None

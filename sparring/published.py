@@ -38,16 +38,18 @@ def of_weights(
     robustness: RobustnessConfig | None = None,
     protocols: Sequence[str] | None = None,
     version: Literal["default", "paper"] = "default",
+    state: Path | None = None,
+    report: bool = True,
     progress: Progress | None = None,
 ) -> Path:
     """Measure the encoder in `weights:FILE` on the images of `config.data`; the path of the folder with the figures.
 
     Writes weights.json (how every key was read, and whether the encoder looks untrained), results.json with `protocols`,
-    robustness.json with `robustness`, and report.html into `config.out` (runs/weights-FILE if None). `protocols` None is
-    kNN, logistic regression and, where the file holds a classifier of as many classes as the images have, that one; with
-    `robustness` alone nothing but the attacked classifier is fitted: `robustness.classifier`, or the same default. Of
-    `config` only data, evaluation, training.seed, training.device and out are used; `evaluation.domain` None is the adversarial
-    batch norm where the encoder has two, and weights.json says so.
+    robustness.json with `robustness`, and (`report`) report.html into `config.out` (runs/weights-FILE if None). `protocols`
+    None is kNN, logistic regression and, where the file holds a classifier of as many classes as the images have, that one;
+    with `robustness` alone nothing but the attacked classifier is fitted: `robustness.classifier`, or the same default.
+    AutoAttack keeps what it has done in `state`. Of `config` only data, evaluation, training.seed, training.device and out
+    are used; `evaluation.domain` None is the adversarial batch norm where the encoder has two, and weights.json says so.
 
     Raises ValueError, before anything is written, for a file or folder that cannot be used, images of another number of
     channels, and images without labels under attack.
@@ -112,9 +114,19 @@ def of_weights(
             model, fitted = classifier(encoder, train, test, config, attacked, progress=progress)
             subject = {"words": f"{fitted['protocol']} on {model.layer} of {path.name}", "fitted": fitted}
             measure_into(
-                folder, model, train, test, robustness, config.training.seed, subject, progress, state=folder / STATE
+                folder,
+                model,
+                train,
+                test,
+                robustness,
+                config.training.seed,
+                subject,
+                progress,
+                state=state or folder / STATE,
+                report=False,
             )
-        write_report(folder)
+        if report:
+            write_report(folder)
     return folder
 
 

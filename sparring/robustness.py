@@ -223,7 +223,7 @@ def measure_into(
         robustness,
         classes=test.classes,
         data=test.name,
-        train_images=in_memory(train),
+        train_images=in_memory(train) if robustness.trust else None,  # only its checks need them
         state=state,
         progress=progress,
     )

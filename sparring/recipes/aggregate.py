@@ -70,7 +70,7 @@ def aggregate(recipe: Recipe, budget: Budget, results: Sequence[Result], verdict
         "recipe": recipe.name,
         "title": recipe.title,
         "source": recipe.source,
-        "budget": budget.label,
+        "budget": " and ".join(sorted({result["budget"] for result in results})),
         "data": sorted({result["data"] for result in results}),
         "runs": len(results),
         "confidence": 0.95,

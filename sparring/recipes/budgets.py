@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from sparring.config import RunConfig
 from sparring.measuring import LatentConfig, RobustnessConfig
 
+MADE = "untrained weights made on the spot"
+
 
 @dataclass(frozen=True)
 class Budget:
@@ -16,6 +18,10 @@ class Budget:
     name: str
     label: str
     """Stands beside every figure."""
+    weights: str = ""
+    """The same for others' weights, of which nothing is trained: what they are measured on."""
+    weights_size: int | None = None
+    """At most so many pixels a side of what they are measured on."""
     encoder: str | None = None
     encoders: tuple[tuple[str, str], ...] = ()
     """What stands in for encoders other than that, by the end of their names: deeper for deeper ones."""
@@ -46,6 +52,15 @@ class Budget:
     """At most so many seeds."""
     report: bool = True
     """Whether a run's folder gets its analysis and report."""
+
+    def label_of_weights(self, *, made: bool) -> str:
+        """Stands beside the figures of others' weights, or of untrained ones made for a smoke test."""
+        return f"{self.name}: {MADE if made else 'weights as given'}, {self.weights}"
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """All that this size is called."""
+        return (self.label, self.label_of_weights(made=False), self.label_of_weights(made=True))
 
     def scaled(self, run: RunConfig) -> RunConfig:
         """The row's run at this size: complete first, so that optimiser and schedule are those of the paper's encoder."""
@@ -84,7 +99,7 @@ class Budget:
                 data,
                 train_images=self.train_images,
                 test_images=self.test_images,
-                image_size=_least(data.image_size, self.image_size),
+                image_size=least(data.image_size, self.image_size),
             ),
             encoder=replace(full.encoder, name=self.instead_of(str(full.encoder.name))),
             optimizer=replace(optimizer, warmup_epochs=0),
@@ -114,7 +129,7 @@ class Budget:
         """Epochs of a logistic regression."""
         if self.in_proportion and epochs and self.epochs_of_classifiers:
             return max(1, round(self.epochs_of_classifiers * epochs / LOGISTIC_EPOCHS))
-        return _least(epochs, self.epochs_of_classifiers)
+        return least(epochs, self.epochs_of_classifiers)
 
     def of(self, recipe: str) -> Budget:
         """This size as it is for a recipe of that name: its paper's own where it has one."""
@@ -129,9 +144,9 @@ class Budget:
         return replace(
             config,
             attack=list(dict.fromkeys(self.attack(name) for name in config.attack)),
-            images=_least(config.images, self.strongest if strong else self.attacked),
+            images=least(config.images, self.strongest if strong else self.attacked),
             trust=False,
-            trust_images=_least(config.trust_images, self.looked) or config.trust_images,
+            trust_images=least(config.trust_images, self.looked) or config.trust_images,
             square_queries=self.square_queries,
         )
 
@@ -159,7 +174,7 @@ class Budget:
         """A look into the latent space at this size."""
         if self.name == "full":
             return config
-        images = _least(config.images, self.looked)
+        images = least(config.images, self.looked)
         assert images is not None
         return replace(
             config,
@@ -176,7 +191,8 @@ LOGISTIC_EPOCHS = 1000
 """Of a logistic regression in CLAE's tables, which `in_proportion` starts from."""
 
 
-def _least(value: int | None, limit: int | None) -> int | None:
+def least(value: int | None, limit: int | None) -> int | None:
+    """The smaller one; None is no limit."""
     given = [number for number in (value, limit) if number is not None]
     return min(given) if given else None
 
@@ -194,6 +210,7 @@ SHORT = Budget(
     looked=300,
     epochs_of_classifiers=100,
     finetune_epochs=20,
+    weights="6,000 training images, 1,000 under attack",
 )
 SMOKE = Budget(
     "smoke",
@@ -212,8 +229,10 @@ SMOKE = Budget(
     radii=2,
     seeds=1,
     report=False,
+    weights="200 training images, 32 under attack, of at most 32 pixels a side",
+    weights_size=32,
 )
-FULL = Budget("full", "full: the paper's encoder, images and epochs")
+FULL = Budget("full", "full: the paper's encoder, images and epochs", weights="all images")
 BUDGETS = {budget.name: budget for budget in (FULL, SHORT, SMOKE)}
 
 DEEPER = (("resnet50", "wrn-16-1"), ("resnet101", "wrn-22-1"))
@@ -266,4 +285,4 @@ passes an image, its tables vary batch, depth and epochs, and nothing is attacke
 
 def labelled(label: str) -> Budget:
     """The size that stands beside figures by that label."""
-    return next(budget for budget in (*BUDGETS.values(), *OWN.values()) if budget.label == label)
+    return next(budget for budget in (*BUDGETS.values(), *OWN.values()) if label in budget.labels)

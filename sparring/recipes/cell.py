@@ -17,8 +17,8 @@ from typing import Any
 
 from sparring.config import DataConfig, EvaluationConfig, RunConfig
 from sparring.measuring import TransferConfig
-from sparring.recipes.budgets import Budget
-from sparring.recipes.keys import counts, distances, last_epochs, perturbations
+from sparring.recipes.budgets import Budget, least
+from sparring.recipes.keys import attacked, counts, distances, last_epochs, perturbations
 from sparring.recipes.measurements import (
     Clean,
     Latent,
@@ -70,6 +70,8 @@ class Place:
 def configured(row: Row, seed: int, budget: Budget, place: Place) -> RunConfig:
     """The complete configuration of a cell."""
     run = place.on(budget.scaled(row.run))
+    if row.given is not None:
+        run = replace(run, data=replace(run.data, image_size=least(run.data.image_size, budget.weights_size)))
     return replace(run, training=replace(run.training, seed=seed, progress=False), out=None)
 
 
@@ -77,6 +79,10 @@ def folder_of(row: Row, seed: int, budget: Budget, place: Place) -> Path:
     """Where a cell lives: how it is evaluated is no part of what is trained."""
     config = configured(row, seed, budget, place)
     digest, home = digest_of(replace(config, evaluation=EvaluationConfig())), place.runs / budget.name
+    if row.given is not None:
+        from sparring.recipes.given import identity
+
+        return home / f"{slug(row.name)}-seed{seed}-{digest}-{identity(row)}"
     kept = sorted(
         home.glob(f"*-seed{seed}-{digest}")
     )  # an earlier version named it after the first row that it was for
@@ -123,6 +129,12 @@ class Cell:
         """What it is called in messages."""
         return f"{self.row.name}, seed {self.seed}"
 
+    @property
+    def label(self) -> str:
+        """Its size, beside every figure."""
+        given = self.row.given
+        return self.budget.label if given is None else self.budget.label_of_weights(made=given.weights is None)
+
     def measurements(self) -> list[Measurement]:
         """All that is measured of it, in the order of the columns."""
         recipe, evaluation = self.recipe, self.config.evaluation
@@ -159,7 +171,11 @@ class Cell:
         if not self.file.exists():
             return False
         found = json.loads(self.file.read_text())
-        for key, ours in (("data", data_label(self.recipe, self.place)), ("budget", self.budget.label)):
+        if self.row.given is not None:
+            from sparring.recipes.given import check_same
+
+            check_same(self, found)
+        for key, ours in (("data", data_label(self.recipe, self.place)), ("budget", self.label)):
             if found[key] != ours:
                 raise ValueError(f"{self.file} has figures of {key} {found[key]!r}, not {ours!r}: choose another --out")
         return True
@@ -216,12 +232,22 @@ def write_cell(cell: Cell) -> None:
         "row": row.name,
         "seed": cell.seed,
         "data": data_label(recipe, cell.place),
-        "budget": cell.budget.label,
+        "budget": cell.label,
         "rerun": f"sparring reproduce {recipe.name} --budget {cell.budget.name} --rows '{row.name}' --seeds {cell.seed}",
     }
-    found = recipe.make(row, cell.config, cell.budget, cell.home) if recipe.make else gathered(cell)
+    if row.given is not None:
+        from sparring.recipes.given import of_weights as make
+    else:
+        make = made if recipe.make else gathered
+    found = make(cell)
     cell.file.parent.mkdir(parents=True, exist_ok=True)
     write_json(cell.file, about | found)
+
+
+def made(cell: Cell) -> dict[str, Any]:
+    """What a recipe that is no grid of training runs makes of a cell."""
+    assert cell.recipe.make is not None
+    return cell.recipe.make(cell.row, cell.config, cell.budget, cell.home)
 
 
 def gathered(cell: Cell) -> dict[str, Any]:
@@ -260,13 +286,8 @@ def figures(cell: Cell) -> tuple[dict[str, Any], dict[str, Any]]:
             more["analysis"] = entry
             results |= perturbations(entry)
         elif isinstance(measurement, Robust):
-            suffix = next(suffixes)
-            attacks = {f"{name}{suffix}": figure for name, figure in entry["attacks"].items()}
-            results = {"clean": entry["clean"] | {"words": entry["subject"]["words"]}} | results | attacks
-            if entry.get("corruptions"):
-                found = more["corruptions"] = entry["corruptions"]
-                mean = {"accuracy": found["mean_accuracy"], "n": found["n"], "words": found["words"]}
-                results[f"corruptions{suffix}"] = mean
+            results = attacked(entry, next(suffixes)) | results
+            more |= {"corruptions": entry["corruptions"]} if entry.get("corruptions") else {}
         elif isinstance(measurement, Transferred):
             results[measurement.key] = entry
         else:

@@ -14,12 +14,12 @@ loss.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from sparring.config import DataConfig, EncoderConfig, MethodConfig, OptimizerConfig, RunConfig, TrainingConfig
-from sparring.measuring import Fitted, RobustnessConfig
+from sparring.measuring import Fitted, LatentConfig, RobustnessConfig
 from sparring.recipes.paper import Numbers, figure
-from sparring.recipes.recipe import Column, Under, derived
+from sparring.recipes.recipe import Column, Given, Row, Under, derived
 
 
 def published_scale(temperature: float) -> OptimizerConfig:
@@ -75,6 +75,24 @@ ACL = derived(ROCL, {"method.name": "acl", "evaluation.domain": "adv"})
 STATIC, DYNAMIC = REMOVALS["frequency"], REMOVALS["precision(N=100)"]
 
 
+GIVEN: Mapping[str, Given] = {
+    "Supervised": Given("a supervised ResNet-50 of 76.71 %, of which it does not say whose", "torchvision"),
+    "SwAV": Given("facebookresearch/swav's ResNet-50 (its 800 epochs have 75.3 %), classifier apart", "swav"),
+    "SimCLR": Given("google-research/simclr's ResNet-50 (1x, 69.1 %) with its classifier, as PyTorch", "simclr"),
+}
+"""The ImageNet encoders of section 4.1, in Table 1's order (appendix B.2 names the repositories)."""
+IMAGENET = RunConfig(data=DataConfig(name="imagenet", image_size=224), training=TrainingConfig(batch_size=256))
+
+
+def given_rows(printed_of: Callable[[str], Numbers]) -> tuple[Row, ...]:
+    """A row for each of them with its printed figures; evaluated by the classifier that the weights bring."""
+    return tuple(Row(name, IMAGENET, printed_of(name), given=given) for name, given in GIVEN.items())
+
+
+LOOK = LatentConfig(eps=1 / 255, steps=4, radii=[0.0, 1 / 255], epochs=False, images=10_000)
+"""For distances of class pairs, on all test images of CIFAR-10."""
+
+
 def classifier_of(name: str) -> Fitted:
     """What stands on the encoder of a row: the run's own classifier, SupContrast's linear evaluation, or RoCL's."""
     if name == "SupCE":
@@ -106,4 +124,8 @@ def printed(table: str, method: str, columns: tuple[Column, ...], dataset: str =
         metric, _, eps = column.paper.partition(" ")
         setting = {"eps": eps if "/" in eps else float(eps)} if eps else {}
         numbers[column.paper] = figure(table, method, metric, dataset=dataset, **setting)
+        for each in column.derived:
+            if each.paper and method not in each.references:
+                value = figure(table, method, f"{each.paper}_{metric}", dataset=dataset, **setting)
+                numbers[f"{each.paper}_{column.paper}"] = value
     return numbers

@@ -13,17 +13,21 @@ from sparring.recipes.claims import Claim
 from sparring.recipes.csl_rows import CIFAR_100 as CSL_CIFAR_100
 from sparring.recipes.csl_rows import COST, SIMCLR, SUPCE, SUPCON, attacked, classifier_of, printed
 from sparring.recipes.recipe import Column, Recipe, Row, derived
+from sparring.recipes.relative import DROP, against
+from sparring.recipes.susceptible import Loses
 
 ROWS = {"SupCE": SUPCE, "SupCon": SUPCON, "SimCLR": SIMCLR}
+LOST = (DROP, against("SupCon"))
 COLUMNS = (
     Column("clean", "clean"),
-    Column("csl-cifar-fgsm-8", "fgsm_linf 8/255"),
-    Column("csl-cifar-fgsm-16", "fgsm_linf 16/255"),
-    Column("csl-cifar-pgd-l2-0.1", "pgd_l2 0.1"),
-    Column("csl-cifar-pgd-l2-0.25", "pgd_l2 0.25"),
-    Column("csl-cifar-pgd-l1-8", "pgd_l1 8"),
+    Column("csl-cifar-fgsm-8", "fgsm_linf 8/255", LOST),
+    Column("csl-cifar-fgsm-16", "fgsm_linf 16/255", LOST),
+    Column("csl-cifar-pgd-l2-0.1", "pgd_l2 0.1", LOST),
+    Column("csl-cifar-pgd-l2-0.25", "pgd_l2 0.25", LOST),
+    Column("csl-cifar-pgd-l1-8", "pgd_l1 8", LOST),
 )
 ATTACKS = tuple(column.key for column in COLUMNS[1:])
+SUSCEPTIBLE = Loses("SimCLR", "SupCon", "SimCLR loses a larger share than its supervised twin (003, Table 3)", ATTACKS)
 WORDS = "SupCon is more robust than SimCLR (003, Table 3)"
 
 CIFAR_10 = Recipe(
@@ -35,6 +39,7 @@ CIFAR_10 = Recipe(
     claims=(
         Claim("SupCon", "SimCLR", WORDS, ATTACKS),
         Claim("SupCE", "SimCLR", "cross-entropy is more robust than SimCLR (003, Table 3)", ATTACKS[1:]),
+        SUSCEPTIBLE,
     ),
     robustness=(attacked(*ATTACKS),),
     seeds=5,
@@ -57,6 +62,7 @@ CIFAR_100 = replace(
     claims=(
         Claim("SupCon", "SimCLR", WORDS, ATTACKS),
         Claim("SupCE", "SimCLR", "cross-entropy is more robust than SimCLR (003, Table 3)", ATTACKS),
+        SUSCEPTIBLE,
     ),
     data="cifar100",
 )

@@ -19,6 +19,20 @@ def distances(entry: Mapping[str, Any]) -> dict[str, Any]:
     return results | {"r_div": {"value": found["r_div"], "n": found["anchors"], "words": found["words"]}}
 
 
+def attacked(entry: Mapping[str, Any], suffix: str) -> dict[str, Any]:
+    """clean, each attack with the suffix, corruptions (the mean) and each of them with its severity (fog 1), of
+    robustness.json."""
+    results = {"clean": entry["clean"] | {"words": entry["subject"]["words"]}}
+    results |= {f"{name}{suffix}": figure for name, figure in entry["attacks"].items()}
+    if found := entry.get("corruptions"):
+        mean = {"accuracy": found["mean_accuracy"], "n": found["n"], "words": found["words"]}
+        results[f"corruptions{suffix}"] = mean
+        for name, accuracies in found["accuracy"].items():
+            for severity, accuracy in zip(found["severities"], accuracies, strict=True):
+                results[f"{name} {severity}{suffix}"] = {"accuracy": accuracy, "n": found["n"]}
+    return results
+
+
 def last_epochs(results: dict[str, Any]) -> dict[str, Any]:
     """Beside every figure of the best test epoch, that of the last one, which looked at no test image before."""
     return {

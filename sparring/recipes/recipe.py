@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from sparring.config import RunConfig
-from sparring.measuring import Fitted, LatentConfig, RobustnessConfig
+from sparring.measuring import Fitted, LatentConfig, RobustnessConfig, WeightsConfig
 from sparring.recipes.claims import Above, Change, Claim, Colours, Trend
 from sparring.recipes.paper import Numbers
+from sparring.recipes.susceptible import Loses, Steeper
 
 if TYPE_CHECKING:
     from sparring.recipes.budgets import Budget
@@ -19,6 +20,30 @@ if TYPE_CHECKING:
 Make = Callable[["Row", RunConfig, "Budget", Path], dict[str, Any]]
 """From a row, its complete configuration, the size and the cell's folder to what its JSON says beside experiment, row, seed,
 data, budget and how to rerun it."""
+Means = Mapping[str, float]
+"""A row's mean figures by their keys, accuracies as fractions."""
+
+
+@dataclass(frozen=True)
+class Weights:
+    """What the user gives for a row that trains nothing."""
+
+    file: Path
+    config: WeightsConfig
+    words: str
+    """What they are called beside every figure: the file's name, or torchvision's or timm's."""
+
+
+@dataclass(frozen=True)
+class Given:
+    """Weights that others trained and the user brings: nothing is trained in their row."""
+
+    paper: str
+    """Which weights the paper used, in words."""
+    layout: Literal["torchvision", "simclr", "swav"]
+    """Whose names such a file has, unless the user says otherwise."""
+    weights: Weights | None = None
+    """Those of the user; None until they are given."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +55,25 @@ class Row:
     paper: Numbers = field(default_factory=dict)
     classifier: Fitted | None = None
     """What is attacked (`sparring list protocols`); None is the run's own classifier, or logistic regression."""
+    given: Given | None = None
+    """Weights of others: of `run` only data, evaluation and seed count then."""
+
+
+@dataclass(frozen=True)
+class Derived:
+    """A figure computed from cells of a table and printed behind one of them, as paper 003 prints its drops."""
+
+    mark: str
+    """Such as the arrow of 26.8 ↓71.1."""
+    words: str
+    of: Callable[..., float]
+    """Of the column's key, the row's Means, and those of each row of `references`; ValueError where it is not defined."""
+    references: tuple[str, ...] = ()
+    """Rows that it compares with; it stands behind no cell of theirs."""
+    paper: str | None = None
+    """What comes before the column's metric in the name of the paper's own figures; None: computed from its accuracies."""
+    forms: tuple[str, str] = (".1%", ".0%")
+    """How ours and the paper's are written."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +84,8 @@ class Column:
     """clean, an attack such as pgd-250 or autoattack (with its suffix), a protocol such as logistic, or r_div."""
     paper: str | None = None
     """The paper's metric; None if it prints none."""
+    derived: tuple[Derived, ...] = ()
+    """What is computed from it and printed behind it."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +110,7 @@ class Recipe:
     columns: tuple[Column, ...]
     copied: Mapping[str, Numbers] = field(default_factory=dict)
     """Figures that the paper took from others, by what it calls them: printed below the rows, and nothing of ours is."""
-    claims: tuple[Claim | Trend | Change | Above | Colours, ...] = ()
+    claims: tuple[Claim | Trend | Change | Above | Colours | Loses | Steeper, ...] = ()
     protocols: tuple[str, ...] = ()
     """Clean evaluations that every row gets, by the names of `sparring evaluate --protocol`."""
     version: Literal["default", "paper"] = "default"
@@ -83,6 +129,8 @@ class Recipe:
     """Makes the result of a cell that is no training run with measurements; None is one."""
     cost: str = ""
     """What one row costs at full length, on which hardware."""
+    drawings: Callable[[Sequence[Mapping[str, Any]]], list[tuple[str, str]]] | None = None
+    """From all results (JSON) to drawings (SVG) with their captions, for a page of them."""
 
     def row(self, name: str) -> Row:
         """The row of that name; a ValueError that lists the rows if there is none."""

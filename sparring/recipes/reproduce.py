@@ -7,6 +7,7 @@ import functools
 import importlib
 import pkgutil
 from collections.abc import Iterable, Sequence
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,10 @@ from sparring.recipes.aggregate import aggregate, figure, key
 from sparring.recipes.budgets import BUDGETS, Budget
 from sparring.recipes.cell import Place
 from sparring.recipes.claims import Claim
+from sparring.recipes.given import wanted
 from sparring.recipes.grid import Failure, Tell, run_grid
-from sparring.recipes.recipe import Column, Recipe
+from sparring.recipes.recipe import Column, Recipe, Row
+from sparring.recipes.relative import behind, behind_printed
 from sparring.recipes.tasks import plan
 from sparring.recipes.work import LOG
 from sparring.recipes.workers import Here, Workers
@@ -71,25 +74,31 @@ def summary(recipe: Recipe, budget: Budget, place: Place) -> str:
     """The table and the verdicts of all results of this recipe and budget in `place.out`, as Markdown."""
     budget = budget.of(recipe.name)
     results = _results(recipe, budget, place)
+    measured = {result["row"] for result in results}
+    missing = [f"- {wanted(row)}" for row in recipe.rows if row.given is not None and row.name not in measured]
     if not results:
-        return f"{recipe.name}: there are no results of budget {budget.name} in {place.out / recipe.name}"
-    return "\n".join([*table(recipe, budget, results), "", *verdicts(recipe, budget, results)])
+        said = f"{recipe.name}: there are no results of budget {budget.name} in {place.out / recipe.name}"
+        return "\n".join([said, *missing])
+    return "\n".join([*table(recipe, budget, results), "", *verdicts(recipe, budget, results), *missing])
 
 
 def write_summary(recipe: Recipe, budget: Budget, place: Place) -> str:
-    """`summary`, which is written beside the results too: summary-BUDGET.md, and the figures in summary-BUDGET.json."""
+    """`summary`, which is written beside the results too: summary-BUDGET.md, the figures in summary-BUDGET.json,
+    and a recipe's drawings in BUDGET.html."""
     budget = budget.of(recipe.name)
     text, results = summary(recipe, budget, place), _results(recipe, budget, place)
     if results:
         folder, figures = place.out / recipe.name, aggregate(recipe, budget, results, verdicts(recipe, budget, results))
         write_json(folder / f"summary-{budget.name}.json", figures)
         (folder / f"summary-{budget.name}.md").write_text(text + "\n")
+        if recipe.drawings is not None:
+            (folder / f"{budget.name}.html").write_text(drawn(recipe, results))
     return text
 
 
 def _results(recipe: Recipe, budget: Budget, place: Place) -> list[dict[str, Any]]:
     files = (place.out / recipe.name).glob(f"*-{budget.name}-seed*.json")
-    return [result for result in read_results(files) if result["budget"] == budget.label]
+    return [result for result in read_results(files) if result["budget"] in budget.labels]
 
 
 def table(recipe: Recipe, budget: Budget, results: Sequence[dict[str, Any]]) -> list[str]:
@@ -97,8 +106,9 @@ def table(recipe: Recipe, budget: Budget, results: Sequence[dict[str, Any]]) -> 
     named = {key(column, budget): column for column in reversed(recipe.columns)}  # two attacks may shrink to one
     columns = [column for name, column in reversed(named.items()) if any(name in r["results"] for r in results)]
     data = " and ".join(sorted({result["data"] for result in results}))
+    sizes = " and ".join(sorted({result["budget"] for result in results}))
     lines = [
-        f"**{recipe.name}: {recipe.title}**. Ours on `{data}`, budget {budget.label}; mean ± standard deviation over n "
+        f"**{recipe.name}: {recipe.title}**. Ours on `{data}`, budget {sizes}; mean ± standard deviation over n "
         f"seeds [95 % bootstrap interval of the mean], accuracies in percent. In brackets: {recipe.source}.",
         "",
         "| row | n | " + " | ".join(header(column, budget, results) for column in columns) + " |",
@@ -106,15 +116,16 @@ def table(recipe: Recipe, budget: Budget, results: Sequence[dict[str, Any]]) -> 
     ]
     for row in recipe.rows:
         seeds = {result["seed"] for result in results if result["row"] == row.name}
-        if not seeds:
+        if not seeds and row.given is None:
             continue
         cells = []
         for column in columns:
             printed = row.paper.get(column.paper or "")
             found = figure(results, row.name, key(column, budget))
-            ours = "-" if found is None else found.words
-            cells.append(ours if printed is None else f"{ours} ({printed:g})")
-        lines.append(f"| {row.name} | {len(seeds)} | " + " | ".join(cells) + " |")
+            ours = ("-" if found is None else found.words) + behind(recipe, column, row, budget, results)
+            theirs = ("" if printed is None else f"{printed:g}") + behind_printed(recipe, column, row)
+            cells.append(f"{ours} ({theirs.strip()})" if theirs else ours)
+        lines.append(f"| {row.name}{_which(row, results)} | {len(seeds)} | " + " | ".join(cells) + " |")
     for name, numbers in recipe.copied.items():
         theirs = [numbers.get(column.paper or "") for column in columns]
         cells = ["-" if printed is None else f"({printed:g})" for printed in theirs]
@@ -125,7 +136,29 @@ def table(recipe: Recipe, budget: Budget, results: Sequence[dict[str, Any]]) -> 
         words[name] = " or ".join(dict.fromkeys(entry.get("words") or entry.get("protocol", "") for entry in entries))
     for result in results:
         words |= {name: f"left out: {why}" for name, why in result.get("left_out", {}).items() if name not in words}
-    return [*lines, "", *[f"- {name}: {line}" for name, line in words.items() if line]]
+    marks = dict.fromkeys(derived for column in columns for derived in column.derived)
+    said = [f"- {derived.mark}: {derived.words}" for derived in marks]
+    return [*lines, "", *[f"- {name}: {line}" for name, line in words.items() if line], *said]
+
+
+def _which(row: Row, results: Iterable[dict[str, Any]]) -> str:
+    """Which weights stand in a row that trains nothing, and whether they look trained."""
+    found = [result["weights"] for result in results if result["row"] == row.name and "weights" in result]
+    if not found:
+        return "" if row.given is None else ": not given"
+    doubt = " (they look untrained)" if found[0]["untrained"]["colour"] == "red" and not found[0]["made"] else ""
+    return f": {found[0]['words']}{doubt}"
+
+
+def drawn(recipe: Recipe, results: Sequence[dict[str, Any]]) -> str:
+    """The recipe's drawings as one HTML page."""
+    from sparring.reporting.page import figures, page, paragraph
+
+    assert recipe.drawings is not None
+    sizes = " and ".join(sorted({f"{result['data']}, budget {result['budget']}" for result in results}))
+    about = paragraph(f"{recipe.source}. Ours on {sizes}.", "soft")
+    title = f"{recipe.name}: {recipe.title}"
+    return page(title, [f"<h1>{escape(title)}</h1>", about, figures(recipe.drawings(results))])
 
 
 def header(column: Column, budget: Budget, results: Iterable[dict[str, Any]]) -> str:
@@ -134,7 +167,7 @@ def header(column: Column, budget: Budget, results: Iterable[dict[str, Any]]) ->
     entries = [result["results"][name] for result in results if name in result["results"]]
     sizes = sorted({entry.get("n") or entry.get("n_test") for entry in entries} - {None})
     n = f", n = {' or '.join(f'{size:,}' for size in sizes)}" if sizes else ""
-    return f"{name}{n}{f' ({column.paper})' if column.paper else ''}"
+    return f"{name}{n}{f' ({column.paper})' if column.paper not in (None, name) else ''}"
 
 
 def verdicts(recipe: Recipe, budget: Budget, results: Sequence[dict[str, Any]]) -> list[str]:

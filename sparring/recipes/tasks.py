@@ -8,6 +8,7 @@ from pathlib import Path
 
 from sparring.recipes.budgets import Budget
 from sparring.recipes.cell import Cell, Place, measure_cell, measured_file, train_cell, trained, write_cell
+from sparring.recipes.given import not_given
 from sparring.recipes.measurements import Measurement
 from sparring.recipes.recipe import Recipe
 
@@ -63,13 +64,16 @@ def plan(
     seeds: Sequence[int] = (),
 ) -> list[CellTask]:
     """The tasks of all cells that have no JSON yet, each once, in the order in which they should begin: a recipe after the
-    other, in it all rows with a seed before the next seed. No `rows` are all, no `seeds` the budget's or recipe's number."""
+    other, in it all rows with a seed before the next seed; rows whose weights nobody gave are left out. No `rows` are all,
+    no `seeds` the budget's or recipe's number."""
     tasks: dict[str, CellTask] = {}
     for recipe in recipes:
         size = budget.of(recipe.name)
         chosen = [recipe.row(name) for name in rows] or recipe.rows
         for seed in seeds or range(min(recipe.seeds, size.seeds or recipe.seeds)):
             for row in chosen:
+                if not_given(row, size):
+                    continue
                 cell = Cell(recipe, row, seed, size, place)
                 for task in () if cell.finished() else of_cell(cell):
                     found = tasks.setdefault(task.name, task)
@@ -80,7 +84,7 @@ def plan(
 
 def of_cell(cell: Cell) -> list[CellTask]:
     """Its tasks; two cells that train or measure the same name that task alike."""
-    if cell.recipe.make is not None:
+    if cell.recipe.make is not None or cell.row.given is not None:
         return [CellTask(cell, "results", str(cell.file))]
     training = CellTask(cell, "training", f"{cell.home}: training")
     measurements = {

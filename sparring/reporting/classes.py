@@ -43,10 +43,12 @@ def class_pairs(run: RunFolder) -> list[str]:
     return [figures([(drawing, caption)]), paragraph(sphere)]
 
 
-def heat_map(mean: Float[np.ndarray, "K K"], names: Sequence[str], *, title: str) -> str:
-    """Distances of class pairs as shades, the larger the lighter."""
+def heat_map(
+    mean: Float[np.ndarray, "K K"], names: Sequence[str], *, title: str, scale: tuple[float, float] | None = None
+) -> str:
+    """Distances of class pairs as shades, the larger the lighter; `scale` has the darkest and the lightest (None: its own)."""
     at, few = np.arange(len(mean)), len(mean) <= WRITTEN
-    darkest, lightest = float(mean.min()), float(mean.max())
+    darkest, lightest = scale or (float(mean.min()), float(mean.max()))
 
     def draw(axes: Axes) -> None:
         image = axes.imshow(mean, cmap="cividis", vmin=darkest, vmax=lightest)

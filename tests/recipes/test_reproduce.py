@@ -63,9 +63,11 @@ def test_a_recipe_is_whole(name):
         elif isinstance(claim, Trend):
             assert claim.x in keys
         else:
-            rows = {claim.row} if isinstance(claim, Change) else {*claim.ours, *claim.other}
+            fields = ("row", "twin", "more", "less", "ours", "other")
+            said = [getattr(claim, field) for field in fields if hasattr(claim, field)]
+            rows = {row for value in said for row in ([value] if isinstance(value, str) else value)}
             assert rows <= set(names), claim
-    configs = [str(row.run) for row in recipe.rows]
+    configs = [str((row.run, row.given)) for row in recipe.rows]
     assert len(set(configs)) == len(configs), "two rows of one configuration"
     for row in recipe.rows:
         full, smoke = BUDGETS["full"].scaled(row.run), SMOKE.scaled(row.run)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -20,7 +20,7 @@ from sparring.encoders.published.layouts import (
     supcon_normalisation,
     two_norms,
 )
-from sparring.encoders.published.named import classifier_of, left_by_bridge
+from sparring.encoders.published.named import classifier_of, left_by_bridge, read_linear
 from sparring.encoders.published.reading import Checkpoint, floats, read_checkpoint
 from sparring.encoders.published.report import KeyReport, some
 from sparring.encoders.published.resnet import head_of, resnet_of
@@ -71,6 +71,7 @@ def load_published(
     layout: str = "auto",
     name: str | None = None,
     projector: Path | str | None = None,
+    linear: Path | str | None = None,
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
     image_size: int = 224,
@@ -79,8 +80,9 @@ def load_published(
 
     `layout` is one of `LAYOUTS` or auto, which asks for it where files of two layouts look alike. Without `name` the network
     is the ResNet that the file's shapes describe; `torchvision:NAME`, `timm:NAME` and `python:MODULE.FUNCTION` are built for
-    `image_size` pixels and filled strictly. `projector` is RoCL's separate file with the head. `mean` and `std` (one value a
-    channel, pixels in [0, 1]) replace the layout's. Files are never unpickled (`read_checkpoint`).
+    `image_size` pixels and filled strictly. `projector` is RoCL's separate file with the head, `linear` a separate file with
+    the linear classifier (`read_linear`). `mean` and `std` (one value a channel, pixels in [0, 1]) replace the layout's.
+    Files are never unpickled (`read_checkpoint`).
 
     h is what the published code evaluates, before the head. Without a head in the file, z is h of unit length. A classifier
     in the file becomes the encoder's own. ACL's two batch norms become the domains clean and adv.
@@ -89,7 +91,26 @@ def load_published(
     layout or the network; a key of the network that is missing (but for batch counters, which evaluation does not use);
     shapes that differ; SupContrast files that do not say on which data they were trained, without `mean` and `std`.
     """
-    path = Path(path)
+    found = _load(Path(path), layout, name, projector, mean, std, image_size)
+    if linear is None:
+        return found
+    if found.encoder.classes:
+        raise ValueError(f"encoder.linear is {linear}, but {path} holds a classifier already")
+    classifier, used = read_linear(Path(linear), found.encoder.features)
+    found.encoder.classifier = classifier.eval()
+    words = f"{found.words}, a classifier of {found.encoder.classes:,} classes from {Path(linear).name}"
+    return Published(found.encoder, replace(found.report, used=found.report.used | used), words)
+
+
+def _load(
+    path: Path,
+    layout: str,
+    name: str | None,
+    projector: Path | str | None,
+    mean: Sequence[float] | None,
+    std: Sequence[float] | None,
+    image_size: int,
+) -> Published:
     if layout not in ("auto", *LAYOUTS):
         raise ValueError(f"encoder.layout must be auto or one of {', '.join(LAYOUTS)}, not {layout!r}")
     if name is None and layout == "auto" and architecture_of(path):

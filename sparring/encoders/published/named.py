@@ -1,15 +1,17 @@
-"""What a bridge leaves behind of a published model: its classifier, which its weights file still holds."""
+"""The classifier of a published model: what a bridge leaves behind of it, or a file of its own."""
 
 from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from sparring.encoders.bridge import check_model
+from sparring.encoders.published.reading import read_checkpoint
 
 
 def left_by_bridge(name: str) -> tuple[set[str], tuple[list[float], list[float]] | None]:
@@ -43,3 +45,21 @@ def classifier_of(tensors: Mapping[str, Tensor], features: int | None = None) ->
     if features is not None and weight.shape[1] != features:
         return None
     return nn.Linear(weight.shape[1], weight.shape[0], bias="bias" in tensors)
+
+
+def read_linear(path: Path, features: int) -> tuple[nn.Linear, dict[str, str]]:
+    """The linear layer in a file that holds nothing else, such as facebookresearch/swav's eval_linear writes it, and whose
+    keys it got. Raises ValueError for another file, and for a layer on another number of features."""
+    tensors = read_checkpoint(path).tensors
+    keys = {key.rpartition(".")[2]: key for key in tensors}
+    layer = classifier_of({name: tensors[key] for name, key in keys.items()}) if len(keys) == len(tensors) else None
+    if layer is None:
+        raise ValueError(
+            f"encoder.linear is {path}, which holds {', '.join(list(tensors)[:4])}, not the weight and bias of one linear layer"
+        )
+    if layer.in_features != features:
+        raise ValueError(
+            f"encoder.linear is {path}, a classifier on {layer.in_features:,} features, but the encoder has {features:,}"
+        )
+    layer.load_state_dict({name: tensors[key] for name, key in keys.items()})
+    return layer, {f"classifier.{name}": f"{path.name}: {key}" for name, key in keys.items()}
