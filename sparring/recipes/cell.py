@@ -19,16 +19,7 @@ from sparring.config import DataConfig, EvaluationConfig, RunConfig
 from sparring.measuring import TransferConfig
 from sparring.recipes.budgets import Budget, least
 from sparring.recipes.keys import attacked, counts, distances, last_epochs, perturbations
-from sparring.recipes.measurements import (
-    Clean,
-    Latent,
-    Measurement,
-    Perturbed,
-    Robust,
-    Transferred,
-    digest_of,
-    once,
-)
+from sparring.recipes.measurements import Clean, Latent, Measurement, Perturbed, Robust, Transferred, digest_of, once
 from sparring.recipes.recipe import Recipe, Row
 
 

@@ -31,6 +31,8 @@ from sparring.recipes.csl_rows import (
 )
 from sparring.recipes.csl_table5 import REPLACED
 from sparring.recipes.recipe import Column, Recipe, Row, Under, derived
+from sparring.recipes.relative import DROP, gap
+from sparring.recipes.susceptible import Loses
 
 A_ACL = derived(ACL, {**DYNAMIC, **REPLACED})
 ROWS = {
@@ -50,15 +52,17 @@ ROWS = {
         A_ACL, {"attack": AttackConfig(name="ffgsm", eps=8 / 255, space="pixel", clip=True)}
     ),
 }  # fmt: skip
+LOST = (DROP, gap("SimCLR", "SupCon"))
 COLUMNS = (
     Column("clean"),
-    Column("csl-cifar-fgsm-8"),
-    Column("csl-cifar-pgd4-1"),
+    Column("csl-cifar-fgsm-8", derived=LOST),
+    Column("csl-cifar-pgd4-1", derived=LOST),
     Column("csl-robust-pgd-8"),
-    Column("autoattack 1/255"),
-    Column("corruptions"),
+    Column("autoattack 1/255", derived=LOST),
+    Column("corruptions", derived=(DROP,)),
     Column("inter_over_intra"),
 )
+CORRUPTIONS = ("corruptions",)
 WEAK = ("csl-cifar-fgsm-8", "csl-cifar-pgd4-1", "autoattack 1/255")
 CORRUPTED = Under(RobustnessConfig(corruptions=True, severities=[1], images=None, trust=False))
 
@@ -82,6 +86,7 @@ RECIPE = Recipe(
             for name in ROWS
             if name.startswith("SimCLR+")
         ),
+        Loses("SimCLR", "SupCon", "SimCLR loses a larger share than its supervised twin (003, Table 3)", WEAK),
         *(
             Claim(
                 f"A-{base}-dynamic",
@@ -94,7 +99,12 @@ RECIPE = Recipe(
         Claim(
             "SupCon", "SimCLR", "SupCon's classes lie further apart than SimCLR's (003, Fig. 3)", ("inter_over_intra",)
         ),
-        Claim("SupCE", "SimCLR", "supervised encoders are less hurt by corruptions (003, Fig. 2)", ("corruptions",)),
+        Loses(
+            "SimCLR",
+            "SupCE",
+            "SimCLR loses a larger share than cross-entropy under corruptions (003, Fig. 2)",
+            CORRUPTIONS,
+        ),
         Trend("inter_over_intra", "classes further apart go with robustness (003, section 4)", WEAK, rising=True),
     ),
     robustness=(
