@@ -157,13 +157,15 @@ def verdict(
 ) -> str:
     """holds, fails or undecided, with the mean of one value a seed and its 95 % t interval in brackets.
 
-    It holds if the whole interval lies above zero (`falling`: below), fails if it lies on the other side; one seed decides
-    nothing.
+    It holds if the whole interval lies above zero (`falling`: below), fails if it lies on the other side. One seed decides
+    nothing, nor do two that agree to the last image: an interval of no width is luck, not knowledge.
     """
     mean, low, high = mean_interval(list(values.values()))
     said = f"{before}{mean:+.{digits}f}{unit}"
     if math.isnan(low):
         return f"undecided ({said}, one seed)"
+    if high - low < 1e-9 and len(values) == 2:
+        return f"undecided ({said} in both seeds: nothing to judge their spread by)"
     right, wrong = (high < 0, low > 0) if falling else (low > 0, high < 0)
     word = "holds" if right else "fails" if wrong else "undecided"
     return f"{word} ({said} [{low:+.{digits}f}, {high:+.{digits}f}], {len(values)} seeds)"

@@ -107,9 +107,10 @@ def table(recipe: Recipe, budget: Budget, results: Sequence[dict[str, Any]]) -> 
     columns = [column for name, column in reversed(named.items()) if any(name in r["results"] for r in results)]
     data = " and ".join(sorted({result["data"] for result in results}))
     sizes = " and ".join(sorted({result["budget"] for result in results}))
+    brackets = f" In brackets: {recipe.source}." if any(row.paper for row in recipe.rows) else ""
     lines = [
         f"**{recipe.name}: {recipe.title}**. Ours on `{data}`, budget {sizes}; mean ± standard deviation over n "
-        f"seeds [95 % bootstrap interval of the mean], accuracies in percent. In brackets: {recipe.source}.",
+        f"seeds [95 % bootstrap interval of the mean], accuracies in percent.{brackets}",
         "",
         "| row | n | " + " | ".join(header(column, budget, results) for column in columns) + " |",
         "|---|---|" + "---|" * len(columns),

@@ -23,6 +23,7 @@ def results(new, old):
         # differences 2, 0 and 1 points: mean 1, s 1, t_2 = 4.303, half width 4.303 / sqrt(3) = 2.484
         ([0.42, 0.40, 0.41], [0.40, 0.40, 0.40], "undecided (+1.00 points [-1.48, +3.48], 3 seeds)"),
         ([0.42], [0.40], "undecided (+2.00 points, one seed)"),
+        ([0.28, 0.22], [0.26, 0.20], "undecided (+2.00 points in both seeds: nothing to judge their spread by)"),
     ],
 )
 def test_a_claim_is_judged_by_its_paired_interval(new, old, verdict):
