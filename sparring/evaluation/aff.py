@@ -6,9 +6,9 @@ are padded by 4 pixels, cropped and mirrored at random; SGD 0.1 with momentum 0.
 
 Paper: Luo et al. 2023 (DynACL), section 4, and Jiang et al. 2020 (ACL), whose finetuning it is, with two batch norms.
 Code:  PKU-ML/DYNACL, test_AFF.py and utils.trades_loss_dual; VITA-Group/Adversarial-Contrastive-Learning, train_trades.py.
-Differs from: DynACL reports no chosen epoch, ACL the best of 5,000 held-out images (best clean and best robust accuracy, both
-       tested); here all training images are trained on and the last epoch counts. ACL's schedule steps before the epoch,
-       so that its rate falls one epoch earlier than its settings say.
+Differs from: ACL takes the epochs of best clean and of best robust accuracy on 5,000 held-out images; here all training
+       images are trained on and the last epoch counts. ACL's schedule steps before the epoch, which moves its milestones by
+       one epoch. ACL finetunes one norm, into which the adversarial one is converted: `AFFSingle`.
 """
 
 from __future__ import annotations

@@ -121,7 +121,8 @@ def test_false_negatives_are_removed_in_the_attack_and_in_both_terms(replacement
     views = three(single, batch, x_adv)
     known = {"removed": removed, "rescaled": replacement == "rescale"}
     expected = loops.rocl(views, T, **known) + 0.3 * loops.nt_xent(views[2], views[1], T, True, **known)
-    assert_equal_with_gradients(total(terms), expected, single)
+    exact = 1e-7 if replacement == "rescale" else 1e-10  # weights such as 5/3 are float32
+    assert_equal_with_gradients(total(terms), expected, single, exact)
 
 
 def test_views_by_themselves_are_refused():

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sparring.pairs import hard, leaked, leaked_official, same_label, soft
@@ -35,6 +35,7 @@ def labels_and_predictions(draw):
 
 
 @pytest.mark.parametrize("name", SELECTORS)
+@settings(deadline=None)
 @given(known=labels_and_predictions())
 def test_masks_are_table_1(name, known):
     labels, predictions = known
@@ -73,6 +74,7 @@ def test_a_classifier_of_one_class_makes_soft_and_leaked_global():
         assert torch.equal(select(rows).contrast, same_label(rows).contrast)
 
 
+@settings(deadline=None)
 @given(known=labels_and_predictions())
 def test_leaked_never_leaves_an_anchor_without_its_counterpart(known):
     pairs = leaked(clean_and_adversarial(*known))
