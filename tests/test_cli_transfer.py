@@ -160,3 +160,13 @@ def test_cifar_is_enlarged_when_it_is_shown(monkeypatch):
     shown = torch.cat(list(batches(target.test, 64, 3)))
     assert shown.shape == (40, 3, 64, 64) and shown.dtype == torch.uint8
     assert (torch.nn.functional.avg_pool2d(shown.float(), 2) - images).abs().mean() < 25
+
+
+def test_the_encoder_of_a_classifier_is_read_without_its_images(tmp_path):
+    from sparring.training import checkpoints, train
+    from sparring.training.run_folder import load_config
+    from tests.training.runs import tiny
+
+    folder = train(tiny(tmp_path / "run", "natural", epochs=1, probe_every=0))
+    encoder, channels = transfer.encoder_of(load_config(folder), checkpoints.latest(folder) / checkpoints.WEIGHTS)
+    assert channels == 3 and encoder.classifier.weight.shape[0] == 4
