@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparring import configuration, methods
-from sparring.cli_evaluate import settings_of
+from sparring.cli_evaluate import settings_of, settings_of_a_transfer
 from sparring.config import AttackConfig, MethodConfig, RunConfig
 from sparring.flags import key_of, read_words, short_names
 
@@ -140,7 +140,7 @@ def test_wrong_yaml_is_refused_in_one_sentence_with_the_file(tmp_path, text, sen
 def test_a_file_that_cannot_be_read_is_named(tmp_path):
     with pytest.raises(ValueError, match=r"--config is .*nope\.yaml, but there is no such file"):
         configuration.read_yaml(tmp_path / "nope.yaml")
-    with pytest.raises(ValueError, match="cannot be read"):
+    with pytest.raises(ValueError, match="which is a folder; name its YAML file"):
         configuration.read_yaml(tmp_path)
     (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ValueError, match=r"binary\.yaml"):
@@ -175,5 +175,6 @@ def test_flags_in_the_documentation_exist_and_mean_one_thing(page):
     assert commands or page == "docs/python.md"
     for verb, words in commands:
         known = settings_of("python:" in words) if verb == "evaluate" else None
+        known = settings_of_a_transfer() if "--transfer" in words else known
         for flag in re.findall(r"--([A-Za-z][\w.-]*)", words):
             assert flag in {*OPTIONS, *EVALUATE} or key_of(flag, known=known), words

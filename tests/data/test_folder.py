@@ -210,7 +210,7 @@ class TestRefusals:
     def test_images_that_are_not_square(self, tmp_path):
         for i in range(4):
             save(tmp_path / f"{i}.png", picture((6, 4), i))
-        with pytest.raises(ValueError, match="6 x 4 pixels; give data\.image_size"):
+        with pytest.raises(ValueError, match=r"6 x 4 pixels; give data\.image_size"):
             load(tmp_path)
 
     def test_no_root(self):

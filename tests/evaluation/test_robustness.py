@@ -119,7 +119,7 @@ def test_a_draw_is_seeded_and_has_as_many_of_every_class():
         ({"trust_images": 1}, "robustness.trust_images must be at least 10, not 1"),
         ({"severities": [6]}, "robustness.severities must be among"),
         ({"attack": ["mpgd"], "targets": 3}, "robustness.targets is 3, but there are only 2 wrong classes"),
-        ({"attack": ["pgd-0"]}, "steps"),
+        ({"attack": ["pgd-0"]}, "takes no step"),
         ({"step_size": -1.0}, "step_size"),
         ({"restarts": 0}, "restarts"),
         ({"representation": True}, "representation needs an encoder"),
@@ -151,9 +151,9 @@ def test_no_images_are_refused(subject):
         measure_robustness(model, images[:0], labels[:0], FAST)
 
 
-def test_a_radius_as_large_as_the_box_is_warned_of(subject):
+def test_a_radius_as_large_as_the_box_is_refused(subject):
     settings = {**vars(FAST), "attack": ["noise"], "eps": 1.5}
-    with pytest.warns(UserWarning, match="every image"):
+    with pytest.raises(ValueError, match=r"eps must be smaller than the range of an image, not 1.5 .* write 1\.5/255"):
         measure_robustness(*subject, RobustnessConfig(**settings))
 
 

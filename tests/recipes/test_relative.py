@@ -164,7 +164,7 @@ def test_the_papers_own_figures_come_before_computed_ones():
     assert behind_printed(RECIPE, fgsm, base) == " ↓75 Δ+25"
     lines = "\n".join(table(RECIPE, FULL, SEEN))
     assert "| ours | 1 | 50.0 (50) | 20.0 ↓60.0 Δ+10.0 ↑60.0 (20 ↓60 Δ+10 ↑61) |" in lines
-    assert "| base | 2 | 70.0 ± 14.1 (80) | 17.5 ± 3.5 ↓75.0 Δ+25.0 (20 ↓75 Δ+25) |" in lines
+    assert "| base | 2 | 70.0 ± 14.1 [60.0, 80.0] (80) | 17.5 ± 3.5 [15.0, 20.0] ↓75.0 Δ+25.0 (20 ↓75 Δ+25) |" in lines
     assert "- ↓: percent of the clean accuracy that are lost" in lines
 
 
@@ -191,7 +191,7 @@ def test_who_loses_more_is_judged_over_seeds():
 def test_who_loses_more_is_judged_over_the_images_where_weights_were_given():
     seen = [r | {"weights": {}} for r in results(a=[{"clean": 0.6, "fgsm": 0.1}], b=[{"clean": 0.8, "fgsm": 0.5}])]
     said = Loses("a", "b", "why", ("fgsm",)).judge(seen, "fgsm")
-    assert said.startswith("fgsm: holds (+45.83 points [+29.") and "over 100 test images" in said
+    assert said.startswith("fgsm: holds (+45.83 points [+30.0") and "over 100 test images" in said
     assert ": fails (-45.83" in Loses("b", "a", "why", ("fgsm",)).judge(seen, "fgsm")
     seen[0]["results"]["fgsm"]["accuracy"] = 0.3
     assert ": undecided (+12.50" in Loses("a", "b", "why", ("fgsm",)).judge(seen, "fgsm")

@@ -26,7 +26,7 @@ def weights_of(place: str, *, download: bool = False) -> tuple[str, Path]:
     file, fetch, known = (_torchvision if package == "torchvision" else _timm)(model, tag)
     if fetch is None:
         said = f"has no weights {tag!r} of {model}" if tag else f"has several weights of {model}"
-        names = ", ".join(f"{package}:{model}.{name}" for name in known) or "none"
+        names = " or ".join(f"{package}:{model}.{name}" for name in known) or "none"
         raise ValueError(f"{place}: {package} {said}; there are {names}")
     if file is None or not file.is_file():
         if not download:

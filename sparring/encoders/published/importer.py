@@ -122,9 +122,7 @@ def _load(
         return _named(path, checkpoint, layout, name, projector, mean, std, image_size)
     layout = recognise([plain(key) for key in checkpoint.tensors]) if layout == "auto" else layout
     if projector is not None and layout != "rocl":
-        raise ValueError(
-            f"encoder.projector is {projector}, but only RoCL keeps its projector apart; layout is {layout}"
-        )
+        raise ValueError(f"encoder.projector is {projector}, but only RoCL keeps one apart; layout is {layout}")
     rules = LAYOUTS[layout]
     keys = _renamed(path, checkpoint, layout, rules)
     if projector is not None:
