@@ -100,7 +100,7 @@ def test_a_classifier_in_the_file_is_measured_if_it_fits(acl, capsys):
         (["--protocol", "knnn"], "--protocol must be one of knn"),
         (["--protocol", "own"], "holds no classifier"),
         (["--attack", "pdg"], "did you mean pgd?"),
-        (["--projector", "p.pt"], "only RoCL keeps its projector apart"),
+        (["--projector", "p.pt"], "only RoCL keeps one apart"),
         (["--epochs", "3"], "--epochs cannot be changed by evaluate"),
         (["--image-size", "8", "--knn-k", "300"], "knn_k is 300"),
         (

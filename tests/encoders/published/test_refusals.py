@@ -133,7 +133,7 @@ def test_files_of_something_else(tmp_path, content, words):
     [
         ({"layout": "byol"}, "encoder.layout must be auto or one of simclr, supcon"),
         ({"layout": "swav"}, "read as swav, has keys that this layout does not have: backbone.conv1.weight"),
-        ({"projector": "p.pt"}, "only RoCL keeps its projector apart; layout is simclr"),
+        ({"projector": "p.pt"}, "only RoCL keeps one apart; layout is simclr"),
         ({"mean": [0.5, 0.5]}, "need 3 values, one a channel"),
         ({"name": "resnet18"}, "a name is torchvision:NAME, timm:NAME or python:MODULE.FUNCTION"),
         ({"name": "torchvision:resnet18", "layout": "acl"}, "goes with the layout torchvision"),
