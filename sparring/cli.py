@@ -1,4 +1,4 @@
-"""The command line: `sparring train`, `evaluate`, `analyze`, `report`, `reproduce`, `list`, `doctor`.
+"""The command line: `sparring train`, `evaluate`, `analyze`, `report`, `compare`, `reproduce`, `leaderboard`, `list`, `doctor`.
 
 What a user got wrong is one sentence on stderr and exit code 2, and nothing is written; what went wrong while running is
 one sentence and exit code 1; an interrupted run exits with 130. SPARRING_DEBUG=1 or --debug shows where it happened.
@@ -18,6 +18,7 @@ from typing import Any
 
 from sparring import __version__, configuration
 from sparring.cli_analyze import analyze
+from sparring.cli_compare import compare, leaderboard
 from sparring.cli_evaluate import evaluate, one_place
 from sparring.cli_reproduce import reproduce
 from sparring.config import RunConfig
@@ -116,7 +117,7 @@ def _run(words: list[str]) -> int:
 
 
 def _overview() -> str:
-    lines = [f"  {verb:10} {(function.__doc__ or '').splitlines()[0]}" for verb, function in VERBS.items()]
+    lines = [f"  {verb:11} {(function.__doc__ or '').splitlines()[0]}" for verb, function in VERBS.items()]
     return "\n".join(
         [
             "usage: sparring COMMAND ...",
@@ -202,6 +203,16 @@ def _report(words: list[str]) -> int:
     return 0
 
 
+def _compare(words: list[str]) -> int:
+    """Runs side by side in one page: settings, figures, curves."""
+    return compare(words)
+
+
+def _leaderboard(words: list[str]) -> int:
+    """All results beside the papers' in one page."""
+    return leaderboard(words)
+
+
 def _list(words: list[str]) -> int:
     """What can be named: methods, attacks, data sets, encoders, pairs, views."""
     read = read_words(words, DEBUG)
@@ -243,7 +254,9 @@ VERBS: dict[str, Callable[[list[str]], int]] = {
     "evaluate": _evaluate,
     "analyze": _analyze,
     "report": _report,
+    "compare": _compare,
     "reproduce": _reproduce,
+    "leaderboard": _leaderboard,
     "list": _list,
     "doctor": _doctor,
 }

@@ -24,7 +24,7 @@ and seed goes to --out; what is finished there is not run again, and an interrup
 the end (exit code 1); the others go on.
 
   NAME               such as ascl.table2; `list` names all
-  --all              every recipe
+  --all              every recipe; all results of --out then stand in OUT/leaderboard.html
   --budget BUDGET    full (the paper's size), short or smoke; every figure says which [full]
   --rows NAMES       only these rows, separated by semicolons
   --seeds NUMBERS    seeds separated by commas [0 to the recipe's number]
@@ -127,6 +127,10 @@ def reproduce(words: list[str]) -> int:
         print(recipes.write_summary(recipe, BUDGETS[budget], place), end="\n\n", flush=True)
     for line in recipes.described(failures):
         print(f"sparring: failed: {line}", file=sys.stderr)
+    if "all" in read.options:
+        from sparring.recipes.leaderboard_page import write_leaderboard
+
+        print(write_leaderboard(place.out, place.out / "leaderboard.html"))
     return 1 if failures else 0
 
 

@@ -9,7 +9,14 @@ from sparring.evaluation.evaluate import evaluate, protocols
 from sparring.evaluation.features import evaluation_mode, features
 from sparring.evaluation.finetuned import finetuning, fit_and_measure
 from sparring.evaluation.finetuning import Finetuning
-from sparring.evaluation.intervals import bootstrap_interval, mean_interval, mean_per_class, paired_difference, wilson
+from sparring.evaluation.intervals import (
+    bootstrap_interval,
+    mean_interval,
+    mean_per_class,
+    paired_difference,
+    paired_images,
+    wilson,
+)
 from sparring.evaluation.knn import knn, knn_predict
 from sparring.evaluation.lbfgs import fit_l2
 from sparring.evaluation.linear import fit_linear
@@ -74,6 +81,7 @@ __all__ = [
     "movement",
     "named_attack",
     "paired_difference",
+    "paired_images",
     "predictions",
     "protocols",
     "trust_checks",

@@ -94,6 +94,25 @@ def paired_difference(
     return mean_interval([row[seed] - other[seed] for seed in shared], confidence)
 
 
+def paired_images(only_row: int, only_other: int, n: int, confidence: float = 0.95) -> tuple[float, float, float]:
+    """Difference of two accuracies on the same n images, with the interval of Bonett and Price (2012): (difference, low,
+    high), as fractions.
+
+    `only_row` images are right in the row alone, `only_other` in the other alone: difference = (only_row - only_other) / n.
+    The interval is d +- q sqrt( (p + r - d^2) / (n + 2) ) with p = (only_row + 1) / (n + 2), r = (only_other + 1) / (n + 2),
+    d = p - r, q the normal quantile. It holds the sampling of test images only; training seeds are not in it.
+    """
+    if n < 1 or min(only_row, only_other) < 0 or only_row + only_other > n:
+        raise ValueError(
+            f"only_row and only_other must be counts of together at most n, not {only_row} and {only_other} of {n}"
+        )
+    _check(confidence)
+    q = NormalDist().inv_cdf(0.5 + confidence / 2)
+    p, r = (only_row + 1) / (n + 2), (only_other + 1) / (n + 2)
+    half = q * math.sqrt((p + r - (p - r) ** 2) / (n + 2))
+    return (only_row - only_other) / n, max(-1.0, p - r - half), min(1.0, p - r + half)
+
+
 def _check(confidence: float) -> None:
     if not 0 < confidence < 1:
         raise ValueError(f"confidence must lie strictly between 0 and 1, not {confidence}")

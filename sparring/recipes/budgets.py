@@ -284,5 +284,8 @@ passes an image, its tables vary batch, depth and epochs, and nothing is attacke
 
 
 def labelled(label: str) -> Budget:
-    """The size that stands beside figures by that label."""
-    return next(budget for budget in (*BUDGETS.values(), *OWN.values()) if label in budget.labels)
+    """The size that stands beside figures by that label; ValueError if there is none."""
+    for budget in (*BUDGETS.values(), *OWN.values()):
+        if label in budget.labels:
+            return budget
+    raise ValueError(f"no size of this version has the label {label!r}")

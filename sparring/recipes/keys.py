@@ -22,8 +22,9 @@ def distances(entry: Mapping[str, Any]) -> dict[str, Any]:
 def attacked(entry: Mapping[str, Any], suffix: str) -> dict[str, Any]:
     """clean, each attack with the suffix, corruptions (the mean) and each of them with its severity (fog 1), of
     robustness.json."""
-    results = {"clean": entry["clean"] | {"words": entry["subject"]["words"]}}
-    results |= {f"{name}{suffix}": figure for name, figure in entry["attacks"].items()}
+    label = {"protocol": entry["label"]}
+    results = {"clean": entry["clean"] | label | {"words": entry["subject"]["words"]}}
+    results |= {f"{name}{suffix}": figure | label for name, figure in entry["attacks"].items()}
     if found := entry.get("corruptions"):
         mean = {"accuracy": found["mean_accuracy"], "n": found["n"], "words": found["words"]}
         results[f"corruptions{suffix}"] = mean

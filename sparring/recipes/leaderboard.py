@@ -3,13 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sparring.recipes.budgets import labelled
+from sparring.recipes.budgets import Budget, labelled
+from sparring.recipes.recipe import Recipe
 from sparring.recipes.reproduce import find, table, verdicts
 from sparring.reporting import read_results, results_table
 from sparring.reporting.table import hardware
+
+
+@dataclass(frozen=True)
+class Group:
+    """Results of a recipe that share a table: of one data set and one size."""
+
+    recipe: Recipe
+    budget: Budget
+    data: str
+    results: list[dict[str, Any]]
+
+
+def grouped(paths: Iterable[Path]) -> tuple[list[Group], list[Path]]:
+    """Results of recipes by recipe, data and size, and the files of other experiments; summaries are neither.
+
+    Raises ValueError for what is no result.
+    """
+    files = sorted(path for path in map(Path, paths) if not path.name.startswith("summary-"))
+    others, groups = [], dict[tuple[str, ...], list[dict[str, Any]]]()
+    for file, result in zip(files, read_results(files), strict=True):
+        if "rows" in result:
+            groups.setdefault((result["experiment"], result["data"], result["budget"]), []).append(result)
+        else:
+            others.append(file)
+    found = [
+        Group(find(experiment), labelled(label), data, results)
+        for (experiment, data, label), results in sorted(groups.items())
+    ]
+    return found, others
 
 
 def leaderboard(paths: Iterable[Path]) -> str:
@@ -17,19 +48,18 @@ def leaderboard(paths: Iterable[Path]) -> str:
 
     Results of a recipe share a table where data, budget and hardware agree. Raises ValueError for what is no result.
     """
-    files = sorted(path for path in map(Path, paths) if not path.name.startswith("summary-"))
-    others, groups = [], dict[tuple[str, ...], list[dict[str, Any]]]()
-    for file, result in zip(files, read_results(files), strict=True):
-        if "rows" not in result:
-            others.append(file)
-            continue
-        key = (result["experiment"], result["data"], result["budget"], hardware(result["environment"]))
-        groups.setdefault(key, []).append(result)
+    groups, others = grouped(paths)
     parts = [results_table(others).rstrip()] if others else []
-    for (experiment, _, label, machine), results in sorted(groups.items()):
-        recipe, budget = find(experiment), labelled(label)
-        commits = sorted({result["environment"].get("commit", "unknown")[:8] for result in results})
-        where = f"Measured on {machine}, trained at commit {', '.join(commits)}. {len(results)} runs; claims:"
-        judged = [line for line in verdicts(recipe, budget, results) if ": not measured: " not in line]
-        parts.append("\n".join([*table(recipe, budget, results), "", where, "", *judged]))
+    for group in groups:
+        machines: dict[str, list[dict[str, Any]]] = {}
+        for result in group.results:
+            machines.setdefault(hardware(result["environment"]), []).append(result)
+        parts += [_table(group, machine, results) for machine, results in sorted(machines.items())]
     return "\n\n".join(parts) + "\n"
+
+
+def _table(group: Group, machine: str, results: list[dict[str, Any]]) -> str:
+    commits = sorted({result["environment"].get("commit", "unknown")[:8] for result in results})
+    where = f"Measured on {machine}, trained at commit {', '.join(commits)}. {len(results)} runs; claims:"
+    judged = [line for line in verdicts(group.recipe, group.budget, results) if ": not measured: " not in line]
+    return "\n".join([*table(group.recipe, group.budget, results), "", where, "", *judged])

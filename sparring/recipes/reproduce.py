@@ -6,7 +6,7 @@ import difflib
 import functools
 import importlib
 import pkgutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -103,8 +103,7 @@ def _results(recipe: Recipe, budget: Budget, place: Place) -> list[dict[str, Any
 
 def table(recipe: Recipe, budget: Budget, results: Sequence[dict[str, Any]]) -> list[str]:
     """Markdown: our mean, standard deviation and bootstrap interval over n seeds, and in brackets what the paper prints."""
-    named = {key(column, budget): column for column in reversed(recipe.columns)}  # two attacks may shrink to one
-    columns = [column for name, column in reversed(named.items()) if any(name in r["results"] for r in results)]
+    columns = shown_columns(recipe, budget, results)
     data = " and ".join(sorted({result["data"] for result in results}))
     sizes = " and ".join(sorted({result["budget"] for result in results}))
     brackets = f" In brackets: {recipe.source}." if any(row.paper for row in recipe.rows) else ""
@@ -131,15 +130,26 @@ def table(recipe: Recipe, budget: Budget, results: Sequence[dict[str, Any]]) -> 
         theirs = [numbers.get(column.paper or "") for column in columns]
         cells = ["-" if printed is None else f"({printed:g})" for printed in theirs]
         lines.append(f"| {name}, as printed | - | " + " | ".join(cells) + " |")
+    words = measured_words(recipe, budget, results)
+    return [*lines, "", *[f"- {name}: {line}" for name, line in words.items() if line]]
+
+
+def shown_columns(recipe: Recipe, budget: Budget, results: Sequence[Mapping[str, Any]]) -> list[Column]:
+    """Columns of which there is a figure; two attacks may shrink to one."""
+    named = {key(column, budget): column for column in reversed(recipe.columns)}
+    return [column for name, column in reversed(named.items()) if any(name in r["results"] for r in results)]
+
+
+def measured_words(recipe: Recipe, budget: Budget, results: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """How each shown column was measured, by its key, why others were left out, and what the marks behind figures say."""
     words: dict[str, str] = {}
+    columns = shown_columns(recipe, budget, results)
     for name in (key(column, budget) for column in columns):
         entries = [result["results"][name] for result in results if name in result["results"]]
         words[name] = " or ".join(dict.fromkeys(entry.get("words") or entry.get("protocol", "") for entry in entries))
     for result in results:
         words |= {name: f"left out: {why}" for name, why in result.get("left_out", {}).items() if name not in words}
-    marks = dict.fromkeys(derived for column in columns for derived in column.derived)
-    said = [f"- {derived.mark}: {derived.words}" for derived in marks]
-    return [*lines, "", *[f"- {name}: {line}" for name, line in words.items() if line], *said]
+    return words | {derived.mark: derived.words for column in columns for derived in column.derived}
 
 
 def _which(row: Row, results: Iterable[dict[str, Any]]) -> str:
@@ -171,7 +181,7 @@ def header(column: Column, budget: Budget, results: Iterable[dict[str, Any]]) ->
     return f"{name}{n}{f' ({column.paper})' if column.paper not in (None, name) else ''}"
 
 
-def verdicts(recipe: Recipe, budget: Budget, results: Sequence[dict[str, Any]]) -> list[str]:
+def verdicts(recipe: Recipe, budget: Budget, results: Sequence[Mapping[str, Any]]) -> list[str]:
     """One line for each claim and measure."""
     lines = []
     for claim in recipe.claims:

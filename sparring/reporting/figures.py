@@ -47,6 +47,8 @@ class Series:
     low: Sequence[float] | None = None
     high: Sequence[float] | None = None
     joined: bool = True
+    style: int | None = None
+    """Which marker and dash, by number; None is the line's place in the figure."""
 
 
 @dataclass(frozen=True)
@@ -73,16 +75,19 @@ def lines(
     narrow: bool = False,
     level: tuple[float | int, str] | None = None,
     doubling: bool = False,
+    columns: int | None = None,
 ) -> str:
     """Lines over a common axis, as SVG; `narrow` figures stand three beside each other.
 
     `level` is a height with its name, drawn across. `doubling` sets equal distances for equal factors, with a label
-    at every point; zero stands one factor of two below the smallest other value.
+    at every point; zero stands one factor of two below the smallest other value. `columns` of the legend, under which a
+    figure grows with its rows; None is two where narrow, else three.
     """
     from matplotlib.ticker import MaxNLocator
 
     def draw(axes: Axes) -> None:
-        for one, (marker, dash) in zip(series, STYLES * len(series), strict=False):
+        for place, one in enumerate(series):
+            marker, dash = STYLES[(place if one.style is None else one.style) % len(STYLES)]
             color = COLORS[one.color]
             few = len(one.x) <= 25
             axes.plot(
@@ -114,9 +119,10 @@ def lines(
             axes.axhline(level[0], color=INK, linewidth=1, linestyle=(0, (1, 3)), label=level[1])
             axes.set_ylim(bottom=0)
         if level is not None or len(series) > 1:
-            axes.figure.legend(frameon=False, loc="outside lower left", ncols=2 if narrow else 3)
+            axes.figure.legend(frameon=False, loc="outside lower left", ncols=columns or (2 if narrow else 3))
 
-    return svg(draw, title, width=3.7 if narrow else 5.0)
+    height = 3.3 if columns is None else 2.9 + 0.19 * -(-len(series) // columns)
+    return svg(draw, title, width=3.7 if narrow else 5.0, height=height)
 
 
 def channels(clean: Float[np.ndarray, " n"], adv: Float[np.ndarray, " n"], *, y: str, title: str) -> str:

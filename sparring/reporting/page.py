@@ -18,6 +18,7 @@ body { margin: 0; background: var(--paper); color: var(--ink); font: 16px/1.55 s
 main { max-width: 62rem; margin: 0 auto; padding: 2rem 1.1rem 4rem; }
 h1 { font-size: 1.7rem; line-height: 1.2; margin: 0 0 .4rem; }
 h2 { font-size: 1.15rem; margin: 2.6rem 0 .6rem; padding-top: 1rem; border-top: 1px solid var(--edge); }
+h3 { font-size: 1rem; margin: 1.4rem 0 .4rem; }
 p { margin: .5rem 0; max-width: 46rem; }
 .lead { font-size: 1.05rem; }
 .soft, figcaption, caption { color: var(--soft); font-size: .9rem; }
@@ -86,9 +87,10 @@ def page(title: str, body: Sequence[str]) -> str:
     )
 
 
-def section(title: str, *parts: str) -> str:
-    """A heading with what stands below it."""
-    return "\n".join([f"<section><h2>{escape(title)}</h2>", *parts, "</section>"])
+def section(title: str, *parts: str, anchor: str = "") -> str:
+    """A heading with what stands below it; `anchor` is what a link on the page points at."""
+    begin = f'<section id="{escape(anchor)}">' if anchor else "<section>"
+    return "\n".join([f"{begin}<h2>{escape(title)}</h2>", *parts, "</section>"])
 
 
 def paragraph(text: str, kind: str = "") -> str:

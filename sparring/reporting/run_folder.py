@@ -92,6 +92,28 @@ def read_run(path: Path) -> RunFolder:
     )
 
 
+def evaluations(run: RunFolder) -> list[tuple[dict[str, Any], dict[str, np.ndarray]]]:
+    """The folder's robustness evaluations with their arrays, the newest first: robustness.json, then robustness-N.json."""
+    if not run.robustness:
+        return []
+    found = [(run.robustness, run.robustness_arrays)]
+    number = 1
+    while (path := run.path / f"robustness-{number}.json").is_file():
+        earlier = _measured(path, "robustness evaluation", ROBUSTNESS_NEEDS, ROBUSTNESS_SCHEMA)
+        found.insert(1, (earlier, _arrays(path.with_suffix(".npz"))))
+        number += 1
+    return found
+
+
+def clean_results(run: RunFolder) -> list[dict[str, Any]]:
+    """results.json, then results-N.json, the newest first."""
+    found, number = [run.results] if run.results else [], 1
+    while (path := run.path / f"results-{number}.json").is_file():
+        found.insert(1, _json(path))
+        number += 1
+    return found
+
+
 def _json(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}

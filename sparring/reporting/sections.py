@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 from typing import Any
 
@@ -163,15 +164,8 @@ def training(run: RunFolder) -> list[str]:
     """Loss terms and probe over epochs."""
     if not run.metrics:
         return [paragraph("There are no records of training (metrics.jsonl is absent or empty).", "missing")]
-    by_epoch: dict[float, dict[str, Any]] = {}
-    for record in run.metrics:
-        by_epoch.setdefault(record.get("epoch", len(by_epoch)), {}).update(record)
-    # records count epochs from 0 and are written at their end
-    rows = [(epoch + 1, by_epoch[epoch]) for epoch in sorted(by_epoch)]
-    names = list(dict.fromkeys(key for _, record in rows for key, value in record.items() if _is_number(value)))
-    probes = [name for name in names if "knn" in name or "probe" in name]
-    probes = [name for name in probes if "accuracy" in name or not any("accuracy" in other for other in probes)]
-    others = [name for name in names if name not in BOOKKEEPING and "knn" not in name and "probe" not in name]
+    rows = logged(run)
+    probes, others = probes_of(rows)
     accuracies = [name for name in others if name.endswith("_accuracy")]
     counts = [name for name in others if name.endswith(("_positives", "_negatives"))]
     prototypes = [name for name in others if name == "prototypes_used"]
@@ -183,7 +177,7 @@ def training(run: RunFolder) -> list[str]:
     colors = ["clean", "adversarial", "third", "random", "fourth", "fifth"]
 
     def series(name: str, color: str) -> Series:
-        points = [(epoch, record[name]) for epoch, record in rows if _is_number(record.get(name))]
+        points = [(epoch, record[name]) for epoch, record in rows if is_number(record.get(name))]
         return Series(name.replace("_", " "), [e for e, _ in points], [v for _, v in points], color)
 
     drawn = []
@@ -238,5 +232,22 @@ def training(run: RunFolder) -> list[str]:
     return parts
 
 
-def _is_number(value: Any) -> bool:
+def logged(run: RunFolder) -> list[tuple[int | float, dict[str, Any]]]:
+    """What metrics.jsonl says of each epoch; records count epochs from 0 and are written at their end."""
+    by_epoch: dict[float, dict[str, Any]] = {}
+    for record in run.metrics:
+        by_epoch.setdefault(record.get("epoch", len(by_epoch)), {}).update(record)
+    return [(epoch + 1, by_epoch[epoch]) for epoch in sorted(by_epoch)]
+
+
+def probes_of(rows: Sequence[tuple[int | float, dict[str, Any]]]) -> tuple[list[str], list[str]]:
+    """Names of numbers in the records: of a probe's accuracies, and of all else that is not bookkeeping."""
+    names = list(dict.fromkeys(key for _, record in rows for key, value in record.items() if is_number(value)))
+    probes = [name for name in names if "knn" in name or "probe" in name]
+    probes = [name for name in probes if "accuracy" in name or not any("accuracy" in other for other in probes)]
+    others = [name for name in names if name not in BOOKKEEPING and "knn" not in name and "probe" not in name]
+    return probes, others
+
+
+def is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)

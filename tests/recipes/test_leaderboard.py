@@ -1,0 +1,162 @@
+"""The leaderboard page: made of result files alone, every figure with its seeds, interval, protocol and size."""
+
+import json
+import re
+
+import pytest
+
+from sparring.cli import main
+from sparring.recipes.budgets import BUDGETS
+from sparring.recipes.leaderboard_page import VERDICTS, render, verdict_of, write_leaderboard
+from sparring.recipes.reproduce import find, recipes
+from sparring.reporting.markdown import to_html
+from tests.reporting.document import Structure
+
+RECIPE = find("ascl.table2")
+
+
+def result(folder, row, seed, accuracy, *, budget="short", gpus=(), **more):
+    """One result file of RECIPE."""
+    attack = {"short": "pgd-20", "smoke": "pgd-2"}[budget]
+    entry = {"accuracy": accuracy, "interval": [accuracy - 0.05, accuracy + 0.05], "n": 1000, "words": "PGD, some"}
+    read = {
+        "schema": 1,
+        "experiment": RECIPE.name,
+        "rows": [each.name for each in RECIPE.rows],
+        "row": row,
+        "seed": seed,
+    }
+    read |= {"data": "mine", "budget": BUDGETS[budget].label, "config": {}, "paper": {}}
+    read |= {"environment": {"gpus": list(gpus), "cpu_count": 2, "commit": "0123456789ab"}}
+    read |= {"results": {attack: entry | {"protocol": "robustness v7"}}} | more
+    file = folder / RECIPE.name / f"{row.lower()}-{budget}-seed{seed}.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(read))
+
+
+@pytest.fixture
+def results(tmp_path):
+    for seed, (lower, higher) in enumerate([(0.20, 0.30), (0.21, 0.32), (0.22, 0.33)]):
+        result(tmp_path, "ADV", seed, lower)
+        result(tmp_path, "ASCL-Leaked", seed, higher, gpus=["H200"])
+    return tmp_path
+
+
+def page_of(results):
+    document = render(sorted(results.rglob("*.json")))
+    structure = Structure(document)
+    assert structure.open == [] and "script" not in structure.tags
+    assert {address[1:] for address in structure.addresses} <= set(structure.ids)
+    return structure.text, document
+
+
+def rows_of(document):
+    return [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in re.findall(r"<tr>(.*?)</tr>", document)]
+
+
+def test_ours_stand_beside_the_papers(results):
+    text, document = page_of(results)
+    rows = rows_of(document)
+    assert ["ADV", "3", "21.0 ± 1.0 [20.0, 22.0]", "48.1"] in rows
+    assert ["ASCL-Leaked", "3", "31.7 ± 1.5 [30.0, 33.0]", "53.7"] in rows
+    assert "<th>paper&#x27;s pgd250</th>" in document
+    assert "pgd-20: n = 1,000, robustness v7, PGD, some" in text
+    assert "1 x H200 and 2 CPU cores" in text and "01234567" in text and RECIPE.source in text
+    assert BUDGETS["short"].label in text and "seeds 0, 1, 2" in text
+    assert f"1 of {len(recipes())} recipes" in text
+    assert "smoke" not in text.replace("smoke:", "")
+
+
+def test_claims_stand_with_their_verdicts(results):
+    text, document = page_of(results)
+    held = re.findall(r'<li class="green"><b class="mark">.*?holds</b><div><p>(.*?)</p>', document)
+    assert held and held[0].startswith("pgd-20: holds (+10.67 points [+9.23, +12.10], 3 seeds): ")
+    overview = next(row for row in rows_of(document) if row and "#table-0" in row[0])
+    assert overview[2:7] == ["short", "mine", "2 of 5", "6", str(len(held))]
+    assert "claims not measured: a row of theirs was not run" in text
+    result(results, "ASCL-Leaked", 0, 0.1)
+    result(results, "ASCL-Leaked", 1, 0.1)
+    result(results, "ASCL-Leaked", 2, 0.1)
+    assert "pgd-20: fails (-11.00 points" in page_of(results)[0]
+
+
+def test_every_smoke_figure_says_so(results):
+    result(results, "ADV", 0, 0.125, budget="smoke")
+    text, document = page_of(results)
+    assert ["ADV", "1", "12.5 [7.5, 17.5] (smoke)", "48.1"] in rows_of(document)
+    assert text.index("short:") < text.index("smoke:") and 'class="warn"' in document
+    result(results, "ASCL-Leaked", 0, 0.2, budget="smoke")
+    text = page_of(results)[0]
+    assert "Claims, at a size that cannot judge them (smoke)" in text and "one seed)" in text
+
+
+def test_a_missing_protocol_version_is_said(results):
+    entry = {"accuracy": 0.2, "n": 10, "words": "PGD, old"}
+    result(
+        results,
+        "TRADES",
+        0,
+        0.2,
+        results={"mpgd-20": entry, "r_div": {"value": 0.5, "n": 9}},
+        latent={"label": "latent v3"},
+    )
+    text, document = page_of(results)
+    assert "mpgd-20: n = 10, version of the protocol not recorded, PGD, old" in text
+    assert "r_div: n = 9, latent v3" in text
+    assert ["TRADES", "1", "-", "51.9", "20.0", "38.2", "0.50"] in rows_of(document)
+
+
+def test_results_that_are_no_recipes_are_there_too(results):
+    more = {"experiment": "mine", "results": {"knn": {"accuracy": 0.5, "protocol": "knn v1", "layer": "h"}}}
+    more["results"]["knn"] |= {"n_train": 5, "n_test": 6}
+    result(results, "ADV", 9, 0.5, **more, config={"method": {"base": None}})
+    file = results / RECIPE.name / "adv-short-seed9.json"
+    read = json.loads(file.read_text())
+    del read["rows"]
+    file.write_text(json.dumps(read))
+    text, document = page_of(results)
+    assert "Other experiments" in text and "<b>mine</b> on <code>mine</code>" in document
+    assert ["ADV", "1", "50.00"] in rows_of(document)
+
+
+def test_markdown_is_escaped():
+    assert to_html("**a** <b> `c<d`\n\n| x | y |\n|---|---|\n| 1 | & |\n\n- one\n- **two**") == (
+        "<p><b>a</b> &lt;b&gt; <code>c&lt;d</code></p>\n"
+        '<div class="scroll"><table><thead><tr><th>x</th><th>y</th></tr></thead><tbody><tr><td>1</td><td>&amp;</td></tr>'
+        '</tbody></table></div>\n<ul class="soft"><li>one</li><li><b>two</b></li></ul>'
+    )
+
+
+@pytest.mark.parametrize("word", VERDICTS)
+def test_a_verdict_is_read_from_its_line(word):
+    assert verdict_of(f"- pgd-20: {word} (+1 points): a claim that holds: fails") == word
+    with pytest.raises(ValueError, match="says of no claim"):
+        verdict_of("- nothing")
+
+
+def test_the_command_writes_the_page_and_mistakes_are_one_sentence(results, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["leaderboard", "."]) == 0 and capsys.readouterr().out == "leaderboard.html\n"
+    first = (tmp_path / "leaderboard.html").read_bytes()
+    assert write_leaderboard(results, tmp_path / "again.html").read_bytes() == first
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "x.json").write_text("{}")
+    for words, sentence in (
+        (["nowhere"], "nowhere is no folder of results"),
+        (["empty"], "empty holds no result files"),
+        (["bad"], "x.json is no result file: it lacks schema"),
+        ([".", "bad"], "leaderboard takes one folder of results, not . and bad"),
+        ([".", "--out", "page.txt"], "--out must be a file whose name ends in .html, not page.txt"),
+    ):
+        assert main(["leaderboard", *words]) == 2
+        out, err = capsys.readouterr()
+        assert out == "" and sentence in err and err.count("\n") == 1
+
+
+def test_reproduce_all_ends_with_the_page(results, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["reproduce", "--all", "--budget", "smoke", "--summary", "--out", str(results)]) == 0
+    out = capsys.readouterr().out
+    assert out.rstrip().endswith(str(results / "leaderboard.html"))
+    assert "Leaderboard" in (results / "leaderboard.html").read_text()

@@ -1,0 +1,232 @@
+"""Runs side by side: what may stand in one row, what is said loudly, differences image by image, curves on one pair of axes."""
+
+import json
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from sparring.cli import main
+from sparring.reporting import write_comparison
+from sparring.reporting.comparison import names
+from tests.reporting.document import Structure, words_in
+from tests.reporting.evaluations import figure, without_figures
+from tests.reporting.runs import CONFIG, write_run
+
+RIGHT = np.arange(40) < 12
+
+
+def robust(path, right, *, words="PGD, eps 8/255", index=None, number="", **changes):
+    """A robustness evaluation with verdicts on 40 images."""
+    attack = figure(int(right.sum())) | {"words": words}
+    entry = without_figures(attacks={"pgd": attack}, worst_case=None, representation=None, verdict=None, **changes)
+    (path / f"robustness{number}.json").write_text(json.dumps(entry))
+    index = np.arange(40) if index is None else index
+    verdicts = {"correct_clean": np.arange(40) < 30, "correct_pgd": right}
+    np.savez(path / f"robustness{number}.npz", index=index, labels=index % 3, **verdicts)
+
+
+def change(path, name, **changes):
+    file = path / "results.json"
+    read = json.loads(file.read_text())
+    read[name] |= changes
+    file.write_text(json.dumps(read))
+
+
+def seeded(seed, **method):
+    changed = replace(CONFIG.method, **method)
+    return replace(CONFIG, method=changed, training=replace(CONFIG.training, seed=seed))
+
+
+@pytest.fixture
+def two(tmp_path):
+    runs = [write_run(tmp_path / "a", seeded(0)), write_run(tmp_path / "b", seeded(0, alpha=0.5))]
+    robust(runs[0], RIGHT)
+    robust(runs[1], RIGHT | (np.arange(40) >= 35))
+    for run in runs:
+        (run / "metrics.jsonl").unlink()  # drawing takes most of the time
+    return runs
+
+
+def text_of(runs, tmp_path):
+    out = tmp_path / "page" / "compared.html"
+    read = write_comparison(runs, out)
+    document = out.read_text()
+    structure = Structure(document)
+    assert structure.open == [] and "script" not in structure.tags
+    assert len(set(structure.ids)) == len(structure.ids)
+    return read, structure.text, document
+
+
+def rows_of(document):
+    return [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in re.findall(r"<tr>(.*?)</tr>", document)]
+
+
+def test_settings_that_differ_are_shown_and_shared_ones_said_once(two, tmp_path):
+    read, text, document = text_of(two, tmp_path)
+    assert ["method.alpha", "1.0", "0.5"] in rows_of(document)
+    assert text.count("training.epochs") == 1 and "training.epochs: 4" in text
+    assert read.doubts == [] and 'class="warn"' not in document
+    assert "<span>method</span><b>clae</b>" in document
+    assert ["training.seed", "0", "0"] not in rows_of(document)
+
+
+def test_figures_stand_with_interval_and_n(two, tmp_path):
+    _, text, document = text_of(two, tmp_path)
+    assert ["knn", "n = 24, folder:pets", *["62.5 % [40.0, 80.0]"] * 2] in rows_of(document)
+    assert ["pgd", "n = 40, folder:pets", "30.0 % [10.1, 70.2]", "42.5 % [10.1, 70.2]"] in rows_of(document)
+    assert "knn: n = 24, folder:pets, knn v1," in text and "PGD, eps 8/255" in text
+
+
+def test_differences_are_image_by_image(two, tmp_path):
+    _, _, document = text_of(two, tmp_path)
+    # by hand, Bonett and Price: 5 and 0 discordant of 40, p = 6/42, r = 1/42
+    low, high = (5 / 42 + sign * 1.959964 * ((7 / 42 - (5 / 42) ** 2) / 42) ** 0.5 for sign in (-1, 1))
+    bounds = f"{100 * low:+.1f} to {100 * high:+.1f}"
+    assert ["b", "pgd", "+12.5", bounds, "40", "5", "0", "undecided" if low <= 0 else "higher"] in rows_of(document)
+    assert ["b", "clean", "+0.0", "-6.6 to +6.6", "40", "0", "0", "undecided"] in rows_of(document)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"n_test": 48}, "Not comparable: knn (n 24 in a, against 48 in b)."),
+        ({"data": "digits"}, "Not comparable: knn (data folder:pets in a, against digits in b)."),
+        ({"protocol": "knn v2"}, "Not comparable: knn (protocol knn v1 in a, against knn v2 in b)."),
+        ({"k": 9}, "Not comparable: knn (k 5 in a, against 9 in b)."),
+    ],
+)
+def test_what_was_not_measured_alike_is_loud_and_never_in_one_row(two, tmp_path, changed, said):
+    change(two[1], "knn", **changed)
+    read, text, document = text_of(two, tmp_path)
+    assert read.doubts == [said] and said in text and document.count('class="warn"') == 1
+    knn = [row for row in rows_of(document) if row and row[0] == "knn"]
+    assert [row.count("-") for row in knn] == [1, 1] and len({row[1] for row in knn}) == 2
+
+
+def test_outcomes_are_no_conditions(two, tmp_path):
+    change(two[1], "logistic", accuracy=0.75, seed=1, best_epoch=3, epochs_trained=2, checkpoint="epoch-0002")
+    change(two[1], "knn", checkpoint="epoch-0002")
+    robust(two[1], RIGHT, subject=without_figures()["subject"] | {"checkpoint": "epoch-0002"})
+    assert text_of(two, tmp_path)[0].doubts == []
+
+
+def test_other_attacks_and_other_images_are_not_paired(two, tmp_path):
+    robust(two[1], RIGHT, words="PGD, eps 4/255")
+    read, _, document = text_of(two, tmp_path)
+    assert read.doubts == ["Not comparable: pgd (attack PGD, eps 8/255 in a, against PGD, eps 4/255 in b)."]
+    assert not [row for row in rows_of(document) if row[:2] == ["b", "pgd"]]
+    robust(two[1], RIGHT, index=np.arange(1, 41))
+    read, _, document = text_of(two, tmp_path)
+    assert read.doubts == [
+        "Not comparable: clean, pgd (other test images or labels, though described alike: b from a)."
+    ]
+    assert not [row for row in rows_of(document) if row[:1] == ["b"]]
+
+
+def test_other_training_images_are_loud(two, tmp_path):
+    other = write_run(tmp_path / "c", replace(CONFIG, data=replace(CONFIG.data, train_images=30)))
+    (other / "metrics.jsonl").unlink()
+    doubts = text_of([two[0], other], tmp_path)[0].doubts
+    assert doubts == [
+        "The runs were trained on different data: folder, 60 training images in a, against folder, 30 training images in c."
+    ]
+
+
+def test_earlier_evaluations_count_and_the_newest_wins(two, tmp_path):
+    robust(two[0], RIGHT & False, number="-1")
+    robust(two[0], RIGHT, words="PGD, eps 4/255", number="-2")
+    (two[0] / "results-1.json").write_text(
+        json.dumps({"knn": json.loads((two[0] / "results.json").read_text())["knn"]})
+    )
+    change(two[0], "knn", accuracy=0.5)
+    read, _, document = text_of(two, tmp_path)
+    pgd = [row for row in rows_of(document) if row and row[0] == "pgd"]
+    assert ["pgd", "n = 40, folder:pets, PGD, eps 8/255", "30.0 % [10.1, 70.2]", "42.5 % [10.1, 70.2]"] in pgd
+    assert ["pgd", "n = 40, folder:pets, PGD, eps 4/255", "30.0 % [10.1, 70.2]", "-"] in pgd and len(pgd) == 2
+    assert read.doubts == []  # both have the one at 8/255
+    assert ["knn", "n = 24, folder:pets", "50.0 % [40.0, 80.0]", "62.5 % [40.0, 80.0]"] in rows_of(document)
+
+
+def test_an_earlier_checkpoint_says_so(two, tmp_path):
+    change(two[0], "knn", checkpoint="epoch-0004")
+    change(two[0], "logistic", checkpoint="epoch-0020")
+    _, _, document = text_of(two, tmp_path)
+    assert [row[0] for row in rows_of(document) if row and row[0].startswith("knn")] == ["knn at epoch-0004", "knn"]
+
+
+def test_runs_of_several_seeds_get_means_and_paired_differences(tmp_path):
+    accuracies = {"p0": 0.5, "p1": 0.6, "q0": 0.6, "q1": 0.72}
+    for name, accuracy in accuracies.items():
+        run = write_run(tmp_path / name, seeded(int(name[1]), alpha=float(name[0] == "q")))
+        (run / "metrics.jsonl").unlink()
+        change(run, "knn", accuracy=accuracy)
+    _, text, document = text_of([tmp_path / name for name in accuracies], tmp_path)
+    (row,) = [row for row in rows_of(document) if row[:1] == ["knn"] and "n = 2" in row[2]]
+    assert row[2:] == ["55.0 ± 7.1, n = 2", "66.0 ± 8.5, n = 2", "+11.0 [-1.7, +23.7]"]  # t with one degree: 12.706
+    assert "p0 and 1 more: p0, p1" in text and "q0 and 1 more: q0, q1" in text
+
+
+def test_curves_are_overlaid(tmp_path):
+    runs = [write_run(tmp_path / name, seeded(0)) for name in "ab"]
+    _, text, document = text_of(runs, tmp_path)
+    drawn = {
+        re.findall('aria-label="(.*?)"', svg)[0]: words_in(svg) for svg in re.findall("<svg.*?</svg>", document, re.S)
+    }
+    assert drawn.keys() == {"loss", "clean", "adversarial", "probe knn accuracy"}
+    assert all({"a", "b"} <= set(words) for words in drawn.values())
+    assert "No run was measured at several radii." in text
+
+
+def test_curves_against_the_radius_share_axes_only_if_measured_alike(two, tmp_path):
+    curve = {"words": "PGD", "norm": "Linf", "eps": [0.0, 8 / 255], "accuracy": [0.7, 0.2], "n": 40}
+    curve |= {"interval": [[0.6, 0.8], [0.1, 0.3]]}
+    for run, n in zip(two, (40, 40), strict=True):
+        robust(run, RIGHT, curves={"eps": curve | {"n": n}})
+    assert text_of(two, tmp_path)[2].count('aria-label="Robust accuracy"') == 1
+    robust(two[1], RIGHT, curves={"eps": curve | {"n": 32}})
+    document = text_of(two, tmp_path)[2]
+    assert document.count('measured differently)"') == 2 and "Only a." in document and "Only b." in document
+
+
+def test_the_same_runs_give_the_same_bytes_and_foreign_models_may_stand_beside(two, tmp_path):
+    assert text_of(two, tmp_path)[2] == text_of(two, tmp_path)[2]
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    robust(theirs, RIGHT)
+    text = text_of([two[0], theirs], tmp_path)[1]
+    assert "theirs holds an evaluation alone" in text
+
+
+def test_names_are_as_short_as_they_can_be(tmp_path):
+    assert names([tmp_path / "x-1" / "run", tmp_path / "x-2" / "run"]) == ["x-1", "x-2"]
+    assert names([tmp_path / "a", tmp_path / "b" / "run"]) == ["a", "b/run"]
+    assert names([tmp_path / "a", tmp_path / "a" / "b"]) == ["a", "a/b"]
+
+
+def test_mistakes_are_one_sentence_and_write_nothing(two, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    before = sorted(tmp_path.rglob("*"))
+    for words, sentence in (
+        (["a"], "compare needs at least two run folders, such as runs/a runs/b, not 1"),
+        ([], "compare needs at least two run folders, such as runs/a runs/b, not 0"),
+        (["a", "b", "./a"], "a is the same run as a: name each run once"),
+        (["a", "empty"], "empty is no run folder: it holds no config.yaml"),
+        (["a", "nowhere"], "nowhere is no run folder"),
+        (["a", "b", "--out", "a/config.yaml"], "--out must be a file whose name ends in .html, not a/config.yaml"),
+        (["a", "b", "--outt", "x"], "--outt is no option; did you mean --out?"),
+    ):
+        assert main(["compare", *words]) == 2
+        out, err = capsys.readouterr()
+        assert out == "" and sentence in err and err.count("\n") == 1
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_the_command_says_loudly_what_cannot_be_compared(two, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    change(two[1], "knn", k=9)
+    assert main(["compare", "a", "b"]) == 0
+    assert capsys.readouterr().out == "Not comparable: knn (k 5 in a, against 9 in b).\ncomparison.html\n"
+    assert (tmp_path / "comparison.html").read_text().startswith("<!doctype html>")
