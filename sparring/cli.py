@@ -1,4 +1,5 @@
-"""The command line: `sparring train`, `evaluate`, `analyze`, `report`, `compare`, `reproduce`, `leaderboard`, `list`, `doctor`.
+"""The command line: `sparring train`, `evaluate`, `analyze`, `report`, `compare`, `reproduce`, `leaderboard`, `export`,
+`list`, `doctor`.
 
 What a user got wrong is one sentence on stderr and exit code 2, and nothing is written; what went wrong while running is
 one sentence and exit code 1; an interrupted run exits with 130. SPARRING_DEBUG=1 or --debug shows where it happened.
@@ -20,6 +21,7 @@ from sparring import __version__, configuration
 from sparring.cli_analyze import analyze
 from sparring.cli_compare import compare, leaderboard
 from sparring.cli_evaluate import evaluate, one_place
+from sparring.cli_export import export
 from sparring.cli_reproduce import reproduce
 from sparring.config import RunConfig
 from sparring.flags import WIDTH, read_words, settings_help
@@ -186,6 +188,11 @@ def _reproduce(words: list[str]) -> int:
     return reproduce(words)
 
 
+def _export(words: list[str]) -> int:
+    """Write a trained encoder for others: weights, model card, ONNX."""
+    return export(words)
+
+
 def _analyze(words: list[str]) -> int:
     """Look into a trained run's latent space: divergences, a map, selected pairs."""
     return analyze(words)
@@ -257,6 +264,7 @@ VERBS: dict[str, Callable[[list[str]], int]] = {
     "compare": _compare,
     "reproduce": _reproduce,
     "leaderboard": _leaderboard,
+    "export": _export,
     "list": _list,
     "doctor": _doctor,
 }

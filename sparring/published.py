@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from sparring.config import RunConfig
 from sparring.data import ImageSet, load_images
+from sparring.encoders.exported import WEIGHTS, is_export
 from sparring.encoders.published import Published, load_published
 from sparring.evaluation import check_robustness, evaluate
 from sparring.evaluation.robust import Progress
@@ -42,7 +43,8 @@ def of_weights(
     report: bool = True,
     progress: Progress | None = None,
 ) -> Path:
-    """Measure the encoder in `weights:FILE` on the images of `config.data`; the path of the folder with the figures.
+    """Measure the encoder in `weights:FILE`, or in an exported folder, on the images of `config.data`; the path of the folder
+    with the figures.
 
     Writes weights.json (how every key was read, and whether the encoder looks untrained), results.json with `protocols`,
     robustness.json with `robustness`, and (`report`) report.html into `config.out` (runs/weights-FILE if None). `protocols`
@@ -55,13 +57,14 @@ def of_weights(
     channels, and images without labels under attack.
     """
     path = Path(place.removeprefix("weights:"))
-    if not path.is_file():
+    exported = is_export(path)
+    if not path.is_file() and not exported:
         what = (
             "names no file"
             if place == "weights:"
             else f"is a {'folder' if path.is_dir() else 'file that is not there'}"
         )
-        raise ValueError(f"{place} {what}; name a checkpoint file, such as weights:checkpoint.pth")
+        raise ValueError(f"{place} {what}; name a checkpoint file, such as weights:checkpoint.pth, or an export")
     if robustness is not None:
         check_robustness(robustness)
     train, test = load_images(config.data, seed=config.training.seed)
@@ -71,7 +74,7 @@ def of_weights(
         raise ValueError(
             f"{path} takes images of {len(encoder.std)} channels, those of {train.name} have {train.channels}"
         )
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    digest = hashlib.sha256((path / WEIGHTS if exported else path).read_bytes()).hexdigest()
     folder = Path(config.out or f"runs/weights-{path.name.partition('.')[0]}")
     check_folder(folder, path, digest)
     own = encoder.classes == len(train.classes)

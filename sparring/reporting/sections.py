@@ -250,4 +250,5 @@ def probes_of(rows: Sequence[tuple[int | float, dict[str, Any]]]) -> tuple[list[
 
 
 def is_number(value: Any) -> bool:
+    """Whether it can stand on an axis."""
     return isinstance(value, int | float) and not isinstance(value, bool)

@@ -20,6 +20,7 @@ from sparring.data import Batches, ImageSet, pipeline, small_crops
 from sparring.data.views import half
 from sparring.encoders import ContrastiveEncoder, build_encoder, load_weights
 from sparring.encoders.bridge import feature_width
+from sparring.encoders.exported import initial_weights, is_export
 from sparring.training import checkpoints
 from sparring.training.build import build_method, classifies, clusters, has_two_norms, needs_views
 from sparring.training.check import device_of
@@ -60,8 +61,10 @@ def new_encoder(config: RunConfig, channels: int, classes: int, *, weights: Path
 
 
 def weights_of(place: str) -> Path:
-    """The weights that `init_from` names: a safetensors file, a checkpoint folder, or a run folder (its newest)."""
+    """The weights that `init_from` names: a safetensors file, a checkpoint folder, a run folder (its newest), or an export."""
     path = Path(place)
+    if is_export(path):
+        return initial_weights(path)
     if path.is_dir():
         path = path if (path / checkpoints.WEIGHTS).is_file() else checkpoints.latest(path)
         path = path / checkpoints.WEIGHTS

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from sparring import norms
 from sparring.encoders.bridge import bridge, feature_width
 from sparring.encoders.encoder import ContrastiveEncoder
+from sparring.encoders.exported import is_export, load_exported
 from sparring.encoders.published.layouts import (
     LAYOUTS,
     Layout,
@@ -113,6 +114,15 @@ def _load(
 ) -> Published:
     if layout not in ("auto", *LAYOUTS):
         raise ValueError(f"encoder.layout must be auto or one of {', '.join(LAYOUTS)}, not {layout!r}")
+    if is_export(path):
+        if layout != "auto" or any(option is not None for option in (name, projector, mean, std)):
+            raise ValueError(
+                f"{path} is an exported encoder, whose config.json says how it is read: leave out --layout, --encoder.name, "
+                "--projector, --mean and --std"
+            )
+        encoder = load_exported(path)
+        used = {key: key for key in encoder.state_dict()}
+        return Published(encoder, KeyReport(OURS, used, {}, ()), f"{encoder.architecture['encoder']['name']}, exported")
     if name is None and layout == "auto" and architecture_of(path):
         encoder = load_encoder(path)
         used = {key: key for key in encoder.state_dict()}
