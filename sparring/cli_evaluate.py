@@ -28,7 +28,8 @@ anew; earlier figures are kept as results-N.json (robustness-N.json, transfer-N.
   python:MODULE.FUNCTION      anybody's classifier: a function that returns an nn.Module from images in [0, 1] to logits;
                               its figures go to --out [runs/robustness-FUNCTION]
   weights:FILE                a published encoder, from the checkpoint file of its repository (simclr, supcon, swav, moco,
-                              rocl, acl, torchvision, timm), or a folder of `sparring export`; its figures go to --out [runs/weights-FILE]
+                              rocl, acl, torchvision, timm), or a folder of `sparring export`; its figures
+                              go to --out [runs/weights-FILE]
   --protocol NAMES            knn, logistic, slf, alf, aff, finetune, ... (`sparring list protocols`), or several with commas
                               [knn,logistic, and own if there is one]
   --protocol-version VERSION  default (nothing is chosen on test images) or paper (as published: best test epoch of logistic

@@ -276,4 +276,4 @@ class RunConfig:
     resume: str | None = None
     """Run folder to continue, to the bit."""
     init_from: str | None = None
-    """Weights (safetensors) to start from; optimiser, epoch and randomness begin anew."""
+    """Weights (safetensors, a run or an export) to start from; optimiser, epoch and randomness begin anew."""

@@ -96,8 +96,8 @@ def _use(config: dict[str, Any], onnx: dict[str, Any] | None) -> str:
         parts.append(_code(made))
     if onnx is not None:
         parts.append(
-            f"`{MODEL}`: images [batch, {channels}, {side}, {side}] in [0, 1] to features [batch, {config['features']}]. ONNX Runtime "
-            f"and torch differ by at most {onnx['relative_difference']:.1e} of the largest feature on {onnx['images']} random "
+            f"`{MODEL}`: images [batch, {channels}, {side}, {side}] in [0, 1] to features [batch, {config['features']}]. ONNX "
+            f"Runtime and torch differ by at most {onnx['relative_difference']:.1e} of the largest feature on {onnx['images']} random "
             f"images ({onnx['tolerance']:.0e} was allowed)."
         )
     return "\n\n".join(parts)
@@ -208,7 +208,8 @@ def _elsewhere(found: Figures) -> str:
         if seen:
             lines.append(
                 f"Corruptions: {100 * seen['mean_accuracy']:.1f} %, mean of {len(seen['accuracy'])} at severities "
-                f"{', '.join(map(str, seen['severities']))}, {seen['table']} table, n = {seen['n']:,} ({read['subject']['words']})."
+                f"{', '.join(map(str, seen['severities']))}, {seen['table']} table, n = {seen['n']:,} "
+                f"({read['subject']['words']})."
             )
     if not lines:
         lines.append("Corruptions: not measured.")
