@@ -97,8 +97,8 @@ def _use(config: dict[str, Any], onnx: dict[str, Any] | None) -> str:
     if onnx is not None:
         parts.append(
             f"`{MODEL}`: images [batch, {channels}, {side}, {side}] in [0, 1] to features [batch, {config['features']}]. ONNX "
-            f"Runtime and torch differ by at most {onnx['relative_difference']:.1e} of the largest feature on {onnx['images']} random "
-            f"images ({onnx['tolerance']:.0e} was allowed)."
+            f"Runtime and torch differ by at most {onnx['relative_difference']:.1e} of the largest feature on "
+            f"{onnx['images']} random images ({onnx['tolerance']:.0e} was allowed)."
         )
     return "\n\n".join(parts)
 

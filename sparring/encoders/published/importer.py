@@ -23,7 +23,7 @@ from sparring.encoders.published.layouts import (
 )
 from sparring.encoders.published.named import classifier_of, left_by_bridge, read_linear
 from sparring.encoders.published.reading import Checkpoint, floats, read_checkpoint
-from sparring.encoders.published.report import KeyReport, some
+from sparring.encoders.published.report import KeyReport, some, words_of
 from sparring.encoders.published.resnet import head_of, resnet_of
 from sparring.encoders.weights import architecture_of, load_encoder
 from sparring.types import Domain
@@ -167,7 +167,7 @@ def _load(
     if not keys.below("head"):
         missing += ("the head, so that z is h of unit length",)
     report = KeyReport(layout, keys.source, keys.left_over, missing)
-    return Published(encoder.eval(), report, f"{backbone.words}, {_words(encoder, mean, std)}")
+    return Published(encoder.eval(), report, f"{backbone.words}, {words_of(encoder, mean, std)}")
 
 
 def _named(
@@ -212,7 +212,7 @@ def _named(
         backbone, nn.Identity(), mean, std, features=features, dim=features, classifier=classifier
     )
     missing = (*_fill(path, encoder, keys, "torchvision"), "the head, so that z is h of unit length")
-    words = f"{name}, {features:,} features, {_words(encoder, mean, std)}"
+    words = f"{name}, {features:,} features, {words_of(encoder, mean, std)}"
     return Published(encoder.eval(), KeyReport("torchvision", keys.source, keys.left_over, missing), words)
 
 
@@ -294,16 +294,3 @@ def _fill(path: Path, encoder: nn.Module, keys: Keys, layout: str) -> tuple[str,
         raise ValueError(f"{path} does not hold a whole network of layout {layout}: {'; '.join(problems)}")
     encoder.load_state_dict(keys.tensors, strict=False)
     return tuple(key for key in missing if key.endswith(COUNTER))
-
-
-def _words(encoder: ContrastiveEncoder, mean: Sequence[float], std: Sequence[float]) -> str:
-    plain_pixels = not any(mean) and all(value == 1 for value in std)
-    images = "pixels in [0, 1] as they are" if plain_pixels else f"mean {_list(mean)} and std {_list(std)}"
-    parts = [images, "two batch norms" if norms.has_domains(encoder) else "one batch norm"]
-    if encoder.classes:
-        parts.append(f"a classifier of {encoder.classes:,} classes")
-    return ", ".join(parts)
-
-
-def _list(values: Sequence[float]) -> str:
-    return " ".join(f"{value:g}" for value in values)

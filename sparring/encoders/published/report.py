@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from sparring import norms
+from sparring.encoders.encoder import ContrastiveEncoder
 
 
 @dataclass(frozen=True)
@@ -52,3 +56,17 @@ def some(keys: list[str], shown: int = 3) -> str:
     """The first keys, and how many more there are."""
     more = f" and {len(keys) - shown:,} more" if len(keys) > shown else ""
     return f"{', '.join(keys[:shown])}{more}"
+
+
+def words_of(encoder: ContrastiveEncoder, mean: Sequence[float], std: Sequence[float]) -> str:
+    """Pixels, batch norms and classifier of an encoder."""
+    plain_pixels = not any(mean) and all(value == 1 for value in std)
+    images = "pixels in [0, 1] as they are" if plain_pixels else f"mean {_list(mean)} and std {_list(std)}"
+    parts = [images, "two batch norms" if norms.has_domains(encoder) else "one batch norm"]
+    if encoder.classes:
+        parts.append(f"a classifier of {encoder.classes:,} classes")
+    return ", ".join(parts)
+
+
+def _list(values: Sequence[float]) -> str:
+    return " ".join(f"{value:g}" for value in values)
