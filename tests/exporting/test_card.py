@@ -74,4 +74,4 @@ def test_the_adversary_of_training_is_named(tmp_path):
 @pytest.mark.parametrize("name", methods())
 def test_every_method_has_a_sentence_and_a_paper(name):
     line, paper = method_words(name)
-    assert line.endswith(".") and any(year in paper for year in map(str, range(2014, 2027)))
+    assert line.endswith(".") and len(paper) > 10 and "no paper is named" not in paper and "Code:" not in paper

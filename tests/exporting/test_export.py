@@ -152,7 +152,7 @@ def test_the_command_line_exports_measures_and_starts_from_it(single, tmp_path, 
     assert "leave out --layout" in capsys.readouterr().err
     from sparring.training.fit import weights_of
 
-    start = load_encoder(weights_of("out"))
+    start = load_encoder(weights_of("out")).eval()
     assert torch.equal(start(X), of_run(mine)(X))
 
 
