@@ -17,6 +17,7 @@ from sparring.exporting.card import CARD, model_card
 from sparring.exporting.keys import FORMATS, LIBRARIES, bare, check_same, model_of, prefix_of
 from sparring.exporting.onnx import CHECK, MODEL, check_installed, write_onnx
 from sparring.exporting.pretrained import PretrainedEncoder
+from sparring.norms.dual import DOMAINS
 from sparring.reporting.run_folder import read_run
 from sparring.training import checkpoints, run_folder
 from sparring.training.resume import run_and_checkpoint
@@ -123,8 +124,8 @@ def _source(place: Path | str, domain: Domain | None) -> Source:
         encoder = rebuild(architecture)
     load_weights(encoder, weights)
     domain = domain or config.evaluation.domain or "clean"
-    if domain not in norms.dual.DOMAINS:
-        raise ValueError(f"domain must be one of {', '.join(norms.dual.DOMAINS)}, not {domain!r}")
+    if domain not in DOMAINS:
+        raise ValueError(f"domain must be one of {', '.join(DOMAINS)}, not {domain!r}")
     if domain == "adv" and not norms.has_domains(encoder):
         raise ValueError(f"domain is adv, but {run} has one batch norm a layer, or none; it must be clean")
     return Source(run, checkpoint, encoder.eval(), domain)

@@ -141,12 +141,12 @@ def _condition(key: str, value: str) -> str:
 def _paired(runs: Comparison) -> list[str]:
     found = []
     for line in runs.lines:
-        measured = {name: one.verdicts for name, one in line.figures.items() if one.verdicts}
-        (first, base), *others = measured.items() or [("", None)]
+        measured = [(name, one.verdicts) for name, one in line.figures.items() if one.verdicts]
         found += [
             (line.name, name, first, _difference(verdicts, base))
-            for name, verdicts in others
-            if base is not None and verdicts.same_images(base)
+            for first, base in measured[:1]
+            for name, verdicts in measured[1:]
+            if verdicts.same_images(base)
         ]
     if not found:
         words = "No two runs have verdicts on the same images (robustness.npz of evaluations that were made alike)."

@@ -28,6 +28,7 @@ from sparring.training.build import (
 from sparring.training.check import check
 from sparring.training.defaults import KNN_K, normalisation
 from sparring.training.demo import DIGITS
+from sparring.training.launch import is_first
 from sparring.training.resume import resumed
 from sparring.training.run_folder import check_out
 
@@ -52,7 +53,7 @@ def resolve(config: RunConfig) -> RunConfig:
                 "run, init_from starts a new one from its weights"
             )
         config = resumed(config)
-    else:
+    elif is_first():  # another process may come after the first has made the folder
         check_out(config)
     _method(config)
     _attack(config)

@@ -50,7 +50,7 @@ def test_fetching_says_when_it_cannot(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("place", "sentence"),
     [
-        ("torchvision:resnet50", "several weights of resnet50; there are torchvision:resnet50.IMAGENET1K_V1, "),
+        ("torchvision:resnet50", "several weights of resnet50; there are torchvision:resnet50.IMAGENET1K_V1 or "),
         ("torchvision:resnet50.V3", "has no weights 'V3' of resnet50"),
         ("torchvision:resnt50.IMAGENET1K_V1", "did you mean"),
         ("timm:resnet18", "several weights of resnet18; there are timm:resnet18.a1_in1k"),
