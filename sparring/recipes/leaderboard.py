@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,8 @@ from sparring.recipes.recipe import Recipe
 from sparring.recipes.reproduce import find, table, verdicts
 from sparring.reporting import read_results, results_table
 from sparring.reporting.table import hardware
+
+JUDGED = ("holds", "fails", "undecided", "not measured")
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,39 @@ def grouped(paths: Iterable[Path]) -> tuple[list[Group], list[Path]]:
         for (experiment, data, label), results in sorted(groups.items())
     ]
     return found, others
+
+
+def overview(paths: Iterable[Path]) -> str:
+    """One line for each recipe, data set and size: how much was run, and how its claims stand. Raises as `leaderboard`."""
+    groups, _ = grouped(paths)
+    lines = [
+        "| recipe | what | data | size | rows | seeds | claims that hold | fail | are undecided |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for group in groups:
+        judged = [verdict_of(line) for line in verdicts(group.recipe, group.budget, group.results)]
+        counts = [str(judged.count(verdict)) for verdict in JUDGED[:3]]
+        rows = f"{len({result['row'] for result in group.results})} of {len(group.recipe.rows)}"
+        seeds = str(len({result["seed"] for result in group.results}))
+        cells = [
+            f"`{group.recipe.name}`",
+            group.recipe.title,
+            f"`{group.data}`",
+            group.budget.name,
+            rows,
+            seeds,
+            *counts,
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def verdict_of(line: str) -> str:
+    """How a line of `verdicts` judges: holds, fails, undecided or not measured."""
+    judged = re.search(rf": ({'|'.join(JUDGED)})\b", line)
+    if judged is None:
+        raise ValueError(f"{line!r} says of no claim whether it {', '.join(JUDGED)}")
+    return judged[1]
 
 
 def leaderboard(paths: Iterable[Path]) -> str:

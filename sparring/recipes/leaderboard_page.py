@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 from sparring.recipes.aggregate import figure, key
 from sparring.recipes.budgets import Budget
-from sparring.recipes.leaderboard import Group, grouped
+from sparring.recipes.leaderboard import Group, grouped, verdict_of
 from sparring.recipes.recipe import Column, Recipe, Row
 from sparring.recipes.reproduce import measured_words, recipes, shown_columns, verdicts
 from sparring.reporting.markdown import to_html
@@ -185,14 +184,6 @@ def protocols(group: Group) -> dict[str, str]:
         said = [n, versions, *([words[name]] if words.get(name, versions) != versions else [])]
         found[name] = ", ".join(said)
     return found | {name: line for name, line in words.items() if name not in found and line}
-
-
-def verdict_of(line: str) -> str:
-    """How a line of `verdicts` judges: holds, fails, undecided or not measured."""
-    judged = re.search(rf": ({'|'.join(VERDICTS)})\b", line)
-    if judged is None:
-        raise ValueError(f"{line!r} says of no claim whether it {', '.join(VERDICTS)}")
-    return judged[1]
 
 
 def _claim(line: str) -> str:

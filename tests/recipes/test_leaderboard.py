@@ -7,7 +7,8 @@ import pytest
 
 from sparring.cli import main
 from sparring.recipes.budgets import BUDGETS
-from sparring.recipes.leaderboard_page import VERDICTS, render, verdict_of, write_leaderboard
+from sparring.recipes.leaderboard import JUDGED, overview, verdict_of
+from sparring.recipes.leaderboard_page import VERDICTS, render, write_leaderboard
 from sparring.recipes.reproduce import find, recipes
 from sparring.reporting.markdown import to_html
 from tests.reporting.document import Structure
@@ -80,6 +81,14 @@ def test_claims_stand_with_their_verdicts(results):
     assert "pgd-20: fails (-11.00 points" in page_of(results)[0]
 
 
+def test_the_overview_counts_rows_seeds_and_verdicts(results):
+    [line] = overview(results.rglob("*.json")).splitlines()[2:]
+    held = page_of(results)[1].count('<li class="green">')
+    undecided = page_of(results)[1].count('<li class="yellow">')
+    cells = [RECIPE.name, RECIPE.title, "mine", "short", "2 of 5", "3", str(held), "0", str(undecided)]
+    assert [cell.strip(" `") for cell in line.strip("|").split("|")] == cells
+
+
 def test_every_smoke_figure_says_so(results):
     result(results, "ADV", 0, 0.125, budget="smoke")
     text, document = page_of(results)
@@ -127,8 +136,9 @@ def test_markdown_is_escaped():
     )
 
 
-@pytest.mark.parametrize("word", VERDICTS)
+@pytest.mark.parametrize("word", JUDGED)
 def test_a_verdict_is_read_from_its_line(word):
+    assert word in VERDICTS
     assert verdict_of(f"- pgd-20: {word} (+1 points): a claim that holds: fails") == word
     with pytest.raises(ValueError, match="says of no claim"):
         verdict_of("- nothing")

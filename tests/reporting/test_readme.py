@@ -1,15 +1,18 @@
-"""The README's table of results is what the files in results/ say."""
+"""The README's overview and the tables of docs/results.md are what the files in results/ say."""
 
 from pathlib import Path
 
-from sparring.recipes.leaderboard import leaderboard
+import pytest
+
+from sparring.recipes.leaderboard import leaderboard, overview
 
 ROOT = Path(__file__).parent.parent.parent
 BEGIN, END = "<!-- results:begin -->\n", "<!-- results:end -->"
 
 
-def test_readme_shows_what_the_result_files_say():
+@pytest.mark.parametrize(("page", "written"), [("README.md", overview), ("docs/results.md", leaderboard)])
+def test_pages_show_what_the_result_files_say(page, written):
     files = sorted((ROOT / "results").rglob("*.json"))
-    shown = (ROOT / "README.md").read_text().partition(BEGIN)[2].partition(END)[0]
+    shown = (ROOT / page).read_text().partition(BEGIN)[2].partition(END)[0]
     assert files, "results/ holds no result file"
-    assert shown == leaderboard(files), "regenerate with scripts/results"
+    assert shown == written(files), "regenerate with scripts/results"
