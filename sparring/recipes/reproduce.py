@@ -7,13 +7,14 @@ import functools
 import importlib
 import pkgutil
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from html import escape
 from pathlib import Path
 from typing import Any
 
 import sparring.recipes
 from sparring.recipes.aggregate import aggregate, figure, key
-from sparring.recipes.budgets import BUDGETS, Budget
+from sparring.recipes.budgets import BUDGETS, Budget, least
 from sparring.recipes.cell import Place
 from sparring.recipes.claims import Claim
 from sparring.recipes.given import wanted
@@ -201,16 +202,19 @@ def check_place(place: Place, chosen: Sequence[Recipe], budget: Budget = BUDGETS
     """Raises ValueError, before any work, if the images are not there, or fewer than the budget takes."""
     from sparring.data import load_images
 
-    for name in dict.fromkeys(recipe.data for recipe in chosen):
-        recipe = next(recipe for recipe in chosen if recipe.data == name)
-        images = load_images(place.on(recipe.rows[0].run).data, seed=0)
-        for found, taken, kind in zip(
-            images, (budget.train_images, budget.test_images), ("training", "test"), strict=True
-        ):
-            if taken is not None and taken > len(found):
+    counted: dict[str, list[tuple[str, int]]] = {}
+    for recipe in chosen:
+        size = budget.of(recipe.name)
+        data = place.on(recipe.rows[0].run).data
+        data = replace(data, image_size=least(data.image_size, size.image_size))
+        if repr(data) not in counted:
+            counted[repr(data)] = [(images.name, len(images)) for images in load_images(data, seed=0)]
+        limits = (("training", size.train_images), ("test", size.test_images))
+        for (name, found), (kind, taken) in zip(counted[repr(data)], limits, strict=True):
+            if taken is not None and taken > found:
                 raise ValueError(
-                    f"--budget {budget.name} takes {taken:,} {kind} images, but {found.name} has only {len(found):,}: choose "
-                    "another --budget or --data"
+                    f"--budget {budget.name} takes {taken:,} {kind} images, but {name} has only {found:,}: choose another "
+                    "--budget or --data"
                 )
 
 

@@ -163,7 +163,7 @@ def test_a_failure_is_said_at_the_end_and_the_others_go_on(tmp_path, monkeypatch
     def refuse(measurement, run, state, *, report):
         if home in run.parents:
             raise OSError("the disk is full")
-        return {"attacks": {}, "clean": accuracy(0.5), "subject": {"words": "x"}}
+        return {"attacks": {}, "clean": accuracy(0.5), "subject": {"words": "x"}, "label": "robustness v0"}
 
     monkeypatch.setattr(Robust, "take", refuse)
     with pytest.raises(RuntimeError) as error:
