@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import sys
 from collections.abc import Sequence
@@ -77,6 +78,7 @@ def reproduce(words: list[str]) -> int:
     from sparring.recipes import reproduce as recipes
     from sparring.recipes.budgets import BUDGETS
     from sparring.recipes.given import bring, check_weights, on_official_files
+    from sparring.reporting.page import check_folder
 
     if "list" in read.positional and len(read.positional) > 1:
         raise ValueError(f"reproduce list takes no names, not {', '.join(set(read.positional) - {'list'})}")
@@ -116,8 +118,16 @@ def reproduce(words: list[str]) -> int:
     chosen = on_official_files(chosen, _one(read, "corrupted", None))
     seeds, count = _seeds(read), _workers(read)
     failures = []
-    if "summary" not in read.options:
-        recipes.check_place(place, chosen, BUDGETS[budget])
+    if "summary" in read.options:
+        for option in {"rows", "seeds"} & read.options.keys():
+            raise ValueError(f"--summary prints all that is there: leave --{option} out")
+    else:
+        check_folder("out", place.out)
+        check_folder("runs", place.runs)
+        try:
+            recipes.check_place(place, chosen, BUDGETS[budget])
+        except ValueError as error:
+            raise ValueError(re.sub(r"\bdata\.(name|root|download)\b", _flag, str(error))) from None
         for recipe in chosen:
             check_weights(recipe, rows, BUDGETS[budget], place)
         failures = _run(
@@ -160,6 +170,11 @@ def _run(tasks: Sequence[CellTask], count: int | None, ray: str | None) -> Seque
     finally:
         workers.close()
         signal.signal(signal.SIGTERM, before)
+
+
+def _flag(setting: re.Match[str]) -> str:
+    """What a setting of the data is called here."""
+    return {"name": "--data", "root": "--root", "download": "--download"}[setting[1]]
 
 
 def _one(read: Words, option: str, default: str | None) -> Any:

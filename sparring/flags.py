@@ -49,7 +49,8 @@ def key_of(flag: str, options: Iterable[str] = (), known: Mapping[str, Field] | 
     if candidates:
         raise ValueError(f"--{flag} is ambiguous: it may mean {' or '.join(f'--{key}' for key in candidates)}")
     near = nearest(written, [*known, *(name for name, keys in short.items() if len(keys) == 1), *options])
-    raise ValueError(f"--{flag} is no option{f'; did you mean --{near}?' if near else ''}")
+    hint = f"; did you mean --{near.replace('_', '-')}?" if near else ""
+    raise ValueError(f"--{flag} is no option{hint}")
 
 
 def read_words(words: Sequence[str], options: dict[str, bool], known: Mapping[str, Field] | None = None) -> Words:

@@ -130,7 +130,7 @@ def splits(name: str, root: Path, *, seed: int, download: bool = False, progress
 def absent(name: str, root: Path) -> str:
     """That a data set is not there, what belongs there, and where to get it."""
     source = SOURCES[name]
-    how = f"it is not downloaded here ({source.why_not})" if source.why_not else "or ask for it with download"
+    how = f"it is not downloaded here ({source.why_not})" if source.why_not else "or ask for it with data.download"
     return f"{name} is not in {root}: put {source.layout} there (from {source.where}){'; ' if source.why_not else ', '}{how}"
 
 

@@ -85,7 +85,7 @@ def missing(name: str, config: TransferConfig) -> str | None:
     if config.download and downloads:
         return None
     if name in CIFAR:
-        return f"{name} is not in {root}: put {CIFAR[name].binary} (from {URL}) there, or ask for it with download"
+        return f"{name} is not in {root}: put {CIFAR[name].binary} (from {URL}) there, or ask for it with data.download"
     return absent(name, root)
 
 

@@ -66,6 +66,8 @@ def on_official_files(recipes: Sequence[Recipe], folder: str | None) -> list[Rec
     if folder is None:
         return list(recipes)
 
+    from sparring.data.corrupted import open_corrupted
+
     def official(under: Under) -> Under:
         here = under.config.corruptions
         return (
@@ -74,6 +76,10 @@ def on_official_files(recipes: Sequence[Recipe], folder: str | None) -> list[Rec
 
     if not Path(folder).is_dir():
         raise ValueError(f"--corrupted is {folder}, which is no folder")
+    try:
+        open_corrupted(folder)
+    except ValueError as error:
+        raise ValueError(f"--corrupted: {error}") from None
     changed = [replace(recipe, robustness=tuple(official(under) for under in recipe.robustness)) for recipe in recipes]
     if changed == list(recipes):
         raise ValueError(f"--corrupted is {folder}, but {recipes[0].name} measures no corruptions")

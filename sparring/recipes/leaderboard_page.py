@@ -12,8 +12,18 @@ from sparring.recipes.budgets import Budget
 from sparring.recipes.leaderboard import Group, grouped, verdict_of
 from sparring.recipes.recipe import Column, Recipe, Row
 from sparring.recipes.reproduce import measured_words, recipes, shown_columns, verdicts
+from sparring.reporting import read_results
 from sparring.reporting.markdown import to_html
-from sparring.reporting.page import bullets, disclosure, page, paragraph, section, table
+from sparring.reporting.page import (
+    bullets,
+    check_page,
+    disclosure,
+    page,
+    paragraph,
+    section,
+    table,
+    write_page,
+)
 from sparring.reporting.table import hardware, results_table
 
 Result = Mapping[str, Any]
@@ -34,18 +44,13 @@ def write_leaderboard(results: Path, out: Path) -> Path:
     file; then nothing is written.
     """
     results, out = Path(results), Path(out)
-    if out.suffix != ".html":
-        raise ValueError(f"--out must be a file whose name ends in .html, not {out}")
+    check_page(out)
     if not results.is_dir():
         raise ValueError(f"{results} is no folder of results: `sparring reproduce` writes one")
     files = list(results.rglob("*.json"))
     if not [file for file in files if not file.name.startswith("summary-")]:
         raise ValueError(f"{results} holds no result files: `sparring reproduce` writes them")
-    document = render(files)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = out.with_name(f".{out.name}.writing")
-    temporary.write_text(document, encoding="utf-8")
-    return temporary.replace(out)
+    return write_page(render(files), out)
 
 
 def render(files: Sequence[Path]) -> str:
@@ -53,7 +58,10 @@ def render(files: Sequence[Path]) -> str:
     groups, others = grouped(files)
     groups = sorted(groups, key=lambda group: (SIZES.index(group.budget.name), group.recipe.name, group.data))
     done = {group.recipe.name for group in groups}
-    rest = [name for name in recipes() if name not in done]
+    shown = done | {
+        result["experiment"] for result in read_results(others)
+    }  # of an earlier form, at the end of the page
+    rest = [name for name in recipes() if not shown & {name, name.replace(".", "-")}]
     words = (
         f"{len(done)} of {len(recipes())} recipes have results. Ours: mean ± standard deviation over n training seeds with "
         "the 95 % bootstrap interval of the mean; with one seed, the interval of the sampling of test images. Accuracies are "

@@ -194,8 +194,9 @@ def verdicts(recipe: Recipe, budget: Budget, results: Sequence[Mapping[str, Any]
 
 
 def listed() -> list[tuple[str, str]]:
-    """Names and titles of all recipes."""
-    return [(name, f"{recipe.title} ({len(recipe.rows)} rows)") for name, recipe in recipes().items()]
+    """Every recipe's name and title, with the number of its rows."""
+    counts = {name: f"{len(recipe.rows)} row{'s' * (len(recipe.rows) > 1)}" for name, recipe in recipes().items()}
+    return [(name, f"{recipe.title} ({counts[name]})") for name, recipe in recipes().items()]
 
 
 def check_place(place: Place, chosen: Sequence[Recipe], budget: Budget = BUDGETS["full"]) -> None:

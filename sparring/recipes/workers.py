@@ -194,4 +194,5 @@ def _death(code: int) -> str:
     if code >= 0:
         return f"its worker process ended with exit code {code}"
     name = signal.Signals(-code).name
-    return f"its worker process was ended by {name}" + (" (out of memory?)" if name == "SIGKILL" else "")
+    memory = " (out of memory?)" if name == "SIGKILL" else ""
+    return f"its worker process was ended by {name}{memory}; the same command continues it"

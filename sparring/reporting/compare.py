@@ -12,11 +12,23 @@ from sparring.evaluation import paired_difference, paired_images
 from sparring.reporting.compare_curves import against_eps, training
 from sparring.reporting.comparison import Comparison, Line, read_comparison
 from sparring.reporting.measured import Verdicts
-from sparring.reporting.page import bullets, disclosure, fold, page, paragraph, section, table
+from sparring.reporting.page import (
+    bullets,
+    check_page,
+    disclosure,
+    fold,
+    page,
+    paragraph,
+    section,
+    table,
+    write_page,
+)
 from sparring.reporting.table import hardware
 
 HEAD = ("method.name", "data.name", "encoder.name", "training.epochs", "training.batch_size", "training.seed")
 """Settings that stand at the head of the page where all runs share them."""
+WHERE = ("hardware", "commit")
+"""Circumstances that do too."""
 
 
 def write_comparison(runs: Sequence[Path], out: Path) -> Comparison:
@@ -26,14 +38,9 @@ def write_comparison(runs: Sequence[Path], out: Path) -> Comparison:
     run folder or of which a file cannot be read, and an `out` that is no .html file; then nothing is written.
     """
     out = Path(out)
-    if out.suffix != ".html":
-        raise ValueError(f"--out must be a file whose name ends in .html, not {out}")
+    check_page(out)
     read = read_comparison(runs)
-    document = render(read)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = out.with_name(f".{out.name}.writing")
-    temporary.write_text(document, encoding="utf-8")
-    temporary.replace(out)
+    write_page(render(read), out)
     return read
 
 
@@ -41,11 +48,11 @@ def render(runs: Comparison) -> str:
     """The whole document."""
     names = list(runs.runs)
     title = f"{len(names)} runs compared"
-    shared = runs.shared()
+    shared = runs.shared() | _shared_circumstances(runs)
     facts = "".join(
         f"<li><span>{escape(key.removesuffix('.name').rpartition('.')[2].replace('_', ' '))}</span>"
         f"<b>{escape(shared[key])}</b></li>"
-        for key in HEAD
+        for key in (*HEAD, *WHERE)
         if key in shared
     )
     body = [
@@ -65,7 +72,7 @@ def render(runs: Comparison) -> str:
 
 def _settings(runs: Comparison) -> list[str]:
     without = [name for name, run in runs.runs.items() if not run.is_run]
-    rows = {key: values for key, values in runs.differing().items()} | _circumstances(runs)
+    rows = {key: values for key, values in runs.differing().items()} | _different(_circumstances(runs))
     parts = []
     if rows:
         names = list(runs.runs)
@@ -83,7 +90,7 @@ def _settings(runs: Comparison) -> list[str]:
 
 
 def _circumstances(runs: Comparison) -> dict[str, dict[str, str]]:
-    """Where it was trained, where that differs: hardware, versions, commit, time."""
+    """Where each run was trained: hardware, versions, commit, time."""
     found: dict[str, dict[str, str]] = {}
     for name, run in runs.runs.items():
         environment = run.environment
@@ -94,7 +101,16 @@ def _circumstances(runs: Comparison) -> dict[str, dict[str, str]]:
                 found.setdefault(f"version of {package}", {})[name] = str(version)
         if seconds := [record["seconds"] for record in run.metrics if record.get("seconds")]:
             found.setdefault("minutes of training", {})[name] = f"{sum(seconds) / 60:.1f}"
-    return {key: values for key, values in found.items() if len(set(values.values())) > 1}
+    return found
+
+
+def _different(circumstances: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:
+    return {key: values for key, values in circumstances.items() if len(set(values.values())) > 1}
+
+
+def _shared_circumstances(runs: Comparison) -> dict[str, str]:
+    found = {key: set(values.values()) for key, values in _circumstances(runs).items()}
+    return {key: next(iter(values)) for key, values in found.items() if len(values) == 1}
 
 
 def _figures(runs: Comparison) -> list[str]:

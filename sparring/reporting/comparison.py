@@ -63,7 +63,12 @@ class Comparison:
     @cached_property
     def doubts(self) -> list[str]:
         """What must not be compared, a sentence each: other training images, figures that were not measured alike."""
-        return [*self._other_data(), *self._other_protocols(), *self._other_images()]
+        return [*self._without_figures(), *self._other_data(), *self._other_protocols(), *self._other_images()]
+
+    def _without_figures(self) -> list[str]:
+        measured = {name for line in self.lines for name in line.figures}
+        bare = [name for name in self.runs if name not in measured]
+        return [f"Without figures, so unfinished or not measured: {', '.join(bare)}."] if bare else []
 
     def _other_data(self) -> list[str]:
         trained = {name: _data(run) for name, run in self.runs.items() if run.is_run}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from html import escape
+from pathlib import Path
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1d2327; --soft: #59636b; --paper: #ffffff; --edge: #d9dee2; --tint: #f5f7f8;
@@ -85,6 +87,34 @@ def page(title: str, body: Sequence[str]) -> str:
             "",
         ]
     )
+
+
+def check_page(out: Path) -> None:
+    """Raises ValueError unless a page can be written to the file `out`."""
+    if out.suffix != ".html":
+        raise ValueError(f"--out must be a file whose name ends in .html, not {out}")
+    check_folder("out", out.parent)
+    if out.is_dir():
+        raise ValueError(f"--out is {out}, which is a folder; it must be a file")
+
+
+def check_folder(option: str, folder: Path) -> None:
+    """Raises ValueError unless `folder`, which `option` names, is there or can be made."""
+    there = next(
+        (place for place in (folder, *folder.parents, *folder.absolute().parents) if place.exists()), Path("/")
+    )
+    if not there.is_dir():
+        raise ValueError(f"--{option} lies in {there}, which is a file, not a folder")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise ValueError(f"--{option} lies in {there}, where nothing may be written")
+
+
+def write_page(document: str, out: Path) -> Path:
+    """Write a whole document to the file `out`, which appears when it is complete."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    temporary = out.with_name(f".{out.name}.writing")
+    temporary.write_text(document, encoding="utf-8")
+    return temporary.replace(out)
 
 
 def section(title: str, *parts: str, anchor: str = "") -> str:

@@ -54,6 +54,8 @@ def checkpoints(run: Path) -> list[Path]:
 def latest(run: Path) -> Path:
     """The newest checkpoint of a run folder; a ValueError if there is none."""
     found = checkpoints(run)
+    if not found and not (Path(run) / "config.yaml").is_file():
+        raise ValueError(f"{run} is no run folder: it holds neither checkpoints nor a config.yaml")
     if not found:
         raise ValueError(
             f"{run} holds no checkpoint: it stopped before the first one was written, or they were removed; begin again with "

@@ -12,6 +12,7 @@ from sparring.recipes import given
 from sparring.recipes.budgets import BUDGETS, MADE
 from sparring.recipes.reproduce import find, place_of, summary
 from sparring.recipes.tasks import plan
+from tests.data.layouts import picture
 from tests.reference import published as theirs
 
 SMOKE, FULL = BUDGETS["smoke"], BUDGETS["full"]
@@ -172,6 +173,10 @@ def test_tasks_of_given_weights_go_to_other_processes(home):
 def test_corruptions_from_official_files(home):
     folder = home / "ImageNet-C"
     folder.mkdir()
+    with pytest.raises(ValueError, match=r"--corrupted: .*ImageNet-C has none of the known corruptions"):
+        given.on_official_files([find("csl.table6")], str(folder))
+    for severity in range(1, 6):
+        picture(folder / "fog" / str(severity) / "n01440764" / "a.JPEG")
     (changed,) = given.on_official_files([find("csl.table6")], str(folder))
     assert changed.robustness[0].config.corrupted_root == str(folder)
     with pytest.raises(ValueError, match="--corrupted is nowhere, which is no folder"):

@@ -80,7 +80,7 @@ def test_workers_have_their_share_and_one_that_dies_is_a_failure_of_its_task(tmp
     finally:
         workers.close()
     assert [(f.task.name, f.sentence) for f in failures] == [
-        ("dies", "its worker process was ended by SIGKILL (out of memory?)")
+        ("dies", "its worker process was ended by SIGKILL (out of memory?); the same command continues it")
     ]
     assert "failed: its worker process was ended by SIGKILL" in (tmp_path / "dies" / "log.txt").read_text()
     seen = [step.file.read_text().split() for step in steps[1:]]

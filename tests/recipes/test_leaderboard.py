@@ -124,6 +124,10 @@ def test_results_that_are_no_recipes_are_there_too(results):
     del read["rows"]
     file.write_text(json.dumps(read))
     text, document = page_of(results)
+    assert "trust: Can a robust" in text
+    file.write_text(json.dumps(read | {"experiment": "trust"}))
+    assert "trust: Can a robust" not in page_of(results)[0]
+    file.write_text(json.dumps(read))
     assert "Other experiments" in text and "<b>mine</b> on <code>mine</code>" in document
     assert ["ADV", "1", "50.00"] in rows_of(document)
 

@@ -289,6 +289,15 @@ def test_a_front_lies_above_another_at_the_same_clean_accuracy():
         ),
         (["ascl.table2", "ascl.table4", "--rows", "ADV"], "--rows names rows of one recipe, but there are 2"),
         (["ascl.table2", "--seeds", "0,x"], "--seeds must be whole numbers"),
+        (["ascl.table2", "--budget", "smoke", "--out", "file"], "--out lies in file, which is a file, not a folder"),
+        (
+            ["ascl.table2", "--budget", "smoke", "--runs", "file/x"],
+            "--runs lies in file, which is a file, not a folder",
+        ),
+        (["ascl.table2", "--data", "folder"], "--root: the folder of images must be named"),
+        (["ascl.table2", "--data", "cifr10"], "--data: 'cifr10' is none of"),
+        (["ascl.table2", "--summary", "--rows", "ADV"], "--summary prints all that is there: leave --rows out"),
+        (["csl.table6", "--corrupted", "."], "--corrupted: . has none of the known corruptions"),
         (["ascl.table2", "--workers", "0"], "--workers must be a whole number of at least 1, not '0'"),
         (["ascl.table2", "--buget", "smoke"], "--buget is no option; did you mean --budget?"),
         (["ascl.table2", "--budget", "smoke", "--root", "nowhere"], "nowhere"),
@@ -296,10 +305,11 @@ def test_a_front_lies_above_another_at_the_same_clean_accuracy():
 )
 def test_mistakes_are_one_sentence_and_nothing_is_written(words, sentence, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
     assert main(["reproduce", *words]) == 2
     error = capsys.readouterr().err
     assert sentence in error and error.count("\n") == 1
-    assert list(tmp_path.iterdir()) == []
+    assert list(tmp_path.iterdir()) == [tmp_path / "file"]
 
 
 def test_list_and_summary(capsys, tmp_path, monkeypatch):

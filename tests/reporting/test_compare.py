@@ -208,6 +208,7 @@ def test_names_are_as_short_as_they_can_be(tmp_path):
 def test_mistakes_are_one_sentence_and_write_nothing(two, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").mkdir()
+    (tmp_path / "file").touch()
     before = sorted(tmp_path.rglob("*"))
     for words, sentence in (
         (["a"], "compare needs at least two run folders, such as runs/a runs/b, not 1"),
@@ -216,12 +217,21 @@ def test_mistakes_are_one_sentence_and_write_nothing(two, tmp_path, capsys, monk
         (["a", "empty"], "empty is no run folder: it holds no config.yaml"),
         (["a", "nowhere"], "nowhere is no run folder"),
         (["a", "b", "--out", "a/config.yaml"], "--out must be a file whose name ends in .html, not a/config.yaml"),
+        (["a", "b", "--out", "file/x.html"], "--out lies in file, which is a file, not a folder"),
         (["a", "b", "--outt", "x"], "--outt is no option; did you mean --out?"),
     ):
         assert main(["compare", *words]) == 2
         out, err = capsys.readouterr()
         assert out == "" and sentence in err and err.count("\n") == 1
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_run_without_figures_is_named(two, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for file in ("results.json", "robustness.json", "latent.json"):
+        (two[1] / file).unlink(missing_ok=True)
+    assert main(["compare", "a", "b"]) == 0
+    assert capsys.readouterr().out == "Without figures, so unfinished or not measured: b.\ncomparison.html\n"
 
 
 def test_the_command_says_loudly_what_cannot_be_compared(two, tmp_path, capsys, monkeypatch):
