@@ -37,7 +37,7 @@ from sparring.attacks.objectives import TARGETED, UNTARGETED, margin
 from sparring.attacks.protect import leaving_no_trace
 from sparring.attacks.region import Region
 from sparring.attacks.threat import Threat
-from sparring.attacks.watched import outside
+from sparring.attacks.watched import in_box, outside
 
 Model = Callable[[Tensor], Tensor]
 """From images in [0, 1] to logits."""
@@ -189,8 +189,9 @@ class Survivors:
         generator: torch.Generator | None,
     ) -> None:
         region = Region(threat, x, std)
-        if not region.accepts_x():
-            raise outside(x)
+        low, high = region.extremes()
+        if not in_box(low, high):
+            raise outside(low, high)
         self.model, self.std = model, std
         self.generator = torch.Generator(x.device).manual_seed(0) if generator is None else generator
         self.x = region.images(region.zero())

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Bool, Float, Shaped
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from sparring.attacks.projection import Box
@@ -84,8 +84,9 @@ class Region:
             images.copy_(torch.where(too_far, torch.nextafter(images, self.centre.to(images.dtype)), images))
         return images
 
-    def accepts_x(self) -> Bool[Tensor, ""]:
-        """Whether x lies in the box (always, without clipping)."""
-        if not self.threat.clip:
-            return torch.ones((), dtype=torch.bool, device=self.x.device)
-        return ((self.x >= -OVERSHOOT) & (self.x <= 1 + OVERSHOOT)).all()
+    def extremes(self) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+        """The least and the greatest pixel that must lie in the box, NaN if any is; 0 and 0 where none must."""
+        if not self.threat.clip or not self.x.numel():
+            return self.centre.new_zeros(()), self.centre.new_zeros(())
+        low, high = self.x.aminmax()
+        return low, high

@@ -2,24 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
-from jaxtyping import Float, Shaped
+from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
 from sparring.attacks.region import OVERSHOOT, Region
 from sparring.types import Objective
 
+Check = tuple[Tensor, Callable[[], Exception]]
+"""Whether all is well, a flag on the device, and what to raise otherwise; the two hold numbers, never images."""
+_keepers: list[list[Check]] = []
+
+
+@contextmanager
+def keeping_checks() -> Iterator[list[Check]]:
+    """Attacks in the block put their checks into this list instead of waiting for the device at their end.
+
+    Whoever opens the block reads them when waiting costs nothing (`first_failed`). On the CPU nothing is put there: an
+    attack raises at once.
+    """
+    kept: list[Check] = []
+    _keepers.append(kept)
+    try:
+        yield kept
+    finally:
+        _keepers.pop()
+
+
+def free_to_read(x: Tensor) -> bool:
+    """Whether reading a value of x makes nobody wait."""
+    return x.device.type == "cpu"
+
 
 class Watched:
     """An objective whose shape, differentiability and finiteness are checked. On the CPU a failed check raises at once;
-    elsewhere it is kept on the device until `raise_if_failed`, the one point where the device is waited for."""
+    elsewhere it is kept on the device until `raise_if_failed`, the one point where the device is waited for, unless the
+    attack runs in a `keeping_checks` block."""
 
     def __init__(self, objective: Objective, region: Region, per_image: bool) -> None:
         self.objective, self.per_image = objective, per_image
-        self.checks: list[tuple[Tensor, Callable[[], Exception]]] = []
-        self._check(region.accepts_x(), lambda: outside(region.x))
+        self.checks: list[Check] = []
+        low, high = region.extremes()
+        self._check(in_box(low, high), lambda: outside(low, high))
 
     def gradient(self, images: Shaped[Tensor, "B *image"], where: str) -> Shaped[Tensor, "B *image"]:
         """Gradient of the (summed) objective with respect to the images; nothing else is differentiated."""
@@ -44,13 +71,14 @@ class Watched:
         return value
 
     def raise_if_failed(self) -> None:
-        """Raise what the first failed check has to say, if any failed."""
+        """Raise what the first failed check has to say, if any failed, or leave that to the `keeping_checks` block."""
         checks, self.checks = self.checks, []
-        if not checks:
-            return
-        for fine, (_, error) in zip(torch.stack([fine for fine, _ in checks]).tolist(), checks, strict=True):
-            if not fine:
-                raise error()
+        if _keepers and not all(free_to_read(fine) for fine, _ in checks):
+            _keepers[-1].extend(checks)
+        elif checks:
+            failed = first_failed(torch.stack([fine for fine, _ in checks]))
+            if failed is not None:
+                raise checks[failed][1]()
 
     def _value(self, images: Tensor) -> Tensor:
         value = self.objective(images)
@@ -66,14 +94,24 @@ class Watched:
 
     def _check(self, fine: Tensor, error: Callable[[], Exception]) -> None:
         self.checks.append((fine, error))
-        if fine.device.type == "cpu":
+        if free_to_read(fine):
             self.raise_if_failed()
 
 
-def outside(x: Tensor) -> ValueError:
-    """What is wrong with images outside [0, 1]."""
-    low, high = (float(v) for v in x.aminmax())
+def first_failed(fine: Tensor) -> int | None:
+    """Which of these flags is the first that is false; None if none is. Waits for their device, once."""
+    flags = fine.tolist()
+    return None if all(flags) else flags.index(False)
+
+
+def in_box(low: Tensor, high: Tensor) -> Bool[Tensor, ""]:
+    """Whether images between these values are images, but for rounding; not if they are NaN."""
+    return (low >= -OVERSHOOT) & (high <= 1 + OVERSHOOT)
+
+
+def outside(low: Tensor, high: Tensor) -> ValueError:
+    """What is wrong with images outside [0, 1], whose least and greatest value these are."""
     return ValueError(
-        f"x lies in [{low:.4g}, {high:.4g}], more than {OVERSHOOT} outside [0, 1], or is NaN; "
+        f"x lies in [{float(low):.4g}, {float(high):.4g}], more than {OVERSHOOT} outside [0, 1], or is NaN; "
         "normalisation belongs in the model, or set clip=False."
     )

@@ -23,6 +23,7 @@ from jaxtyping import Float
 from torch import Generator, Tensor
 
 from sparring.data.color import adjust_brightness, adjust_contrast, adjust_hue, adjust_saturation, gray
+from sparring.data.moving import moved
 
 Size = tuple[int, int]
 """Height and width in pixels."""
@@ -97,7 +98,7 @@ def crop_and_resize(
     clipped, as PIL does.
     """
     n, channels, height, width = x.shape
-    top, left, h, w = box.to(x.device, non_blocking=True).to(x.dtype).unbind(1)
+    top, left, h, w = moved(box, x.device).to(x.dtype).unbind(1)
     rows = resize_weights(top, h, height, size, antialias=antialias, interpolation=interpolation)
     columns = resize_weights(left, w, width, size, antialias=antialias, interpolation=interpolation)
     x = torch.bmm(rows, x.transpose(1, 2).reshape(n, height, channels * width))
@@ -169,7 +170,7 @@ class RandomRotation:
 
     def apply(self, x: Tensor, *parameters: Tensor) -> Tensor:
         """Rotated images, [n C H W]."""
-        angle = parameters[0].to(x.device, x.dtype, non_blocking=True).deg2rad()
+        angle = moved(parameters[0].to(x.dtype), x.device).deg2rad()
         height, width = x.shape[-2:]
         cos, sin, zero = angle.cos(), angle.sin(), torch.zeros_like(angle)
         theta = torch.stack([cos, -sin * height / width, zero, sin * width / height, cos, zero], dim=1).view(-1, 2, 3)
@@ -189,7 +190,7 @@ class RandomCrop:
 
     def apply(self, x: Tensor, *parameters: Tensor) -> Tensor:
         """Windows, [n C H W]."""
-        top, left = parameters[0].to(x.device, non_blocking=True).unbind(1)
+        top, left = moved(parameters[0], x.device).unbind(1)
         windows = F.pad(x, [self.padding] * 4).unfold(2, x.shape[2], 1).unfold(3, x.shape[3], 1)
         return windows[torch.arange(len(x), device=x.device), :, top, left]
 
@@ -209,7 +210,7 @@ class RandomShift:
 
     def apply(self, x: Tensor, *parameters: Tensor) -> Tensor:
         """Moved images, [n C H W]."""
-        down, right = parameters[0].to(x.device, x.dtype, non_blocking=True).unbind(1)
+        down, right = moved(parameters[0].to(x.dtype), x.device).unbind(1)
         one, zero = torch.ones_like(down), torch.zeros_like(down)
         theta = torch.stack([one, zero, -2 * right, zero, one, -2 * down], dim=1).view(-1, 2, 3)
         grid = F.affine_grid(theta, list(x.shape), align_corners=False)
@@ -276,20 +277,25 @@ class ColorJitter:
         """Jitters the chosen rows. Images that share an adjustment at a place of their order go through it together."""
         chosen, factors, order = parameters
         strengths = (self.brightness, self.contrast, self.saturation, self.hue)
+        groups = [
+            (index, rows)
+            for place in range(4)
+            for index, strength in enumerate(strengths)
+            if strength and len(rows := (chosen & (order[:, place] == index)).nonzero()[:, 0])
+        ]
         x = x.clone()
-        for place in range(4):
-            for index, (adjust, strength) in enumerate(zip(ADJUSTMENTS, strengths, strict=True)):
-                rows = (chosen & (order[:, place] == index)).nonzero()[:, 0]
-                if strength and len(rows):
-                    factor = factors[rows, index].to(x.device, non_blocking=True)
-                    rows = rows.to(x.device, non_blocking=True)
-                    x.index_copy_(0, rows, adjust(x.index_select(0, rows), factor))
+        if groups:  # which go to the device together: two copies, not two a group
+            sizes = [len(rows) for _, rows in groups]
+            all_rows = moved(torch.cat([rows for _, rows in groups]), x.device).split(sizes)
+            all_factors = moved(torch.cat([factors[rows, index] for index, rows in groups]), x.device).split(sizes)
+            for (index, _), rows, factor in zip(groups, all_rows, all_factors, strict=True):
+                x.index_copy_(0, rows, ADJUSTMENTS[index](x.index_select(0, rows), factor))
         return x
 
 
 def _on_rows(change: Callable[[Tensor], Tensor], x: Tensor, chosen: Tensor) -> Tensor:
     """x with `change` applied to the chosen rows; they are counted on the CPU, so no device is waited for."""
-    rows = chosen.nonzero()[:, 0].to(x.device, non_blocking=True)
+    rows = moved(chosen.nonzero()[:, 0], x.device)
     return x.index_copy(0, rows, change(x.index_select(0, rows)))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -72,10 +72,16 @@ def weights_of(place: str) -> Path:
 
 
 def fit(
-    run: Path, config: RunConfig, encoder: ContrastiveEncoder, train: ImageSet, resume: checkpoints.State | None = None
+    run: Path,
+    config: RunConfig,
+    encoder: ContrastiveEncoder,
+    train: ImageSet,
+    resume: checkpoints.State | None = None,
+    callbacks: Sequence[lightning.Callback] = (),
 ) -> None:
     """Train `encoder` in place, from `resume` or from the start, and leave checkpoints and metrics in `run`.
 
+    `callbacks` are asked after our own.
     With more than one process (see launch.py) every process calls this; the first one writes.
     Raises FloatingPointError when a term is not finite, OSError when a checkpoint cannot be written, and Stopped
     (SystemExit 143) after a SIGTERM.
@@ -91,8 +97,8 @@ def fit(
     network: Any = encoder
     if training.processes > 1 and place.type == "cuda":
         network = nn.SyncBatchNorm.convert_sync_batchnorm(encoder)
-    if training.compile:
-        network.compile()
+    if training.compile:  # in place, and where it is called: `outputs` of a classifier goes past the encoder's own call
+        (network.backbone if classifies(config) else network).compile()
     method = build_method(config)
     assert config.data.views is not None and config.data.image_size is not None
     views = pipeline(config.data.views, config.data.image_size)
@@ -139,6 +145,7 @@ def fit(
             device=trainer.strategy.root_device,
         )
         epochs = Epochs(batches, lambda: (module.epoch, start_step if module.current_epoch == 0 else 0))
+        trainer.callbacks.extend(callbacks)  # pyright: ignore[reportAttributeAccessIssue]
         trainer.fit(module, train_dataloaders=epochs)
     encoder.to("cpu")
 
@@ -146,7 +153,7 @@ def fit(
 def _trainer(config: RunConfig, run: Path, epochs: int) -> lightning.Trainer:
     training, place = config.training, device_of(config)
     several = training.processes > 1
-    return lightning.Trainer(
+    trainer = lightning.Trainer(
         accelerator="gpu" if place.type == "cuda" else "cpu",
         devices=on_this_machine(training.processes),
         num_nodes=training.processes // on_this_machine(training.processes),
@@ -162,6 +169,10 @@ def _trainer(config: RunConfig, run: Path, epochs: int) -> lightning.Trainer:
         use_distributed_sampler=False,
         inference_mode=False,
     )
+    # Before each step Lightning asks all processes whether one got a SIGTERM, and waits for the answer. Our own loop
+    # asks when it looks at the loss (loop.py).
+    trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = lambda: None
+    return trainer
 
 
 class Epochs:

@@ -8,6 +8,7 @@ import lightning
 import torch
 from torch import Tensor
 
+from sparring.attacks.watched import Check, first_failed, keeping_checks
 from sparring.config import RunConfig
 from sparring.data import Pipeline, make_views
 from sparring.encoders import ContrastiveEncoder
@@ -22,8 +23,8 @@ class ContrastiveModule(lightning.LightningModule):
     """Trains `encoder` by `method`: the method's terms are summed, nothing else is added.
 
     `start_epoch` and `start_step` say where a resumed run continues. `terms` and `counts` hold the last step's values
-    and `first_bad` the first step of the epoch at which a term was not finite (-1: none), all on the device: reading
-    them is left to whoever can afford to wait for it.
+    and `first_bad` the first step of the epoch at which a term was not finite (-1: none), all on the device, as is what
+    attacks have to complain of since the last look: reading them is left to whoever can afford to wait for it.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class ContrastiveModule(lightning.LightningModule):
         self.counts: dict[str, Tensor] = {}
         self.sums: Tensor | None = None
         self.first_bad: Tensor | None = None
+        self.attacks: list[tuple[int, list[Check]]] = []
 
     @property
     def epoch(self) -> int:
@@ -131,11 +133,12 @@ class ContrastiveModule(lightning.LightningModule):
             crops=crops,
         )
         try:
-            terms = self.method(Gathered(self.encoder), known)
+            with keeping_checks() as checks:
+                terms = self.method(Gathered(self.encoder), known)
         except FloatingPointError as error:
-            raise FloatingPointError(
-                f"training stopped at step {step} of epoch {epoch}, inside the attack: {error}"
-            ) from None
+            raise self._in_attack(error, step) from None
+        if checks:
+            self.attacks.append((step, checks))
         self._record(terms, known.counts, step)
         return torch.stack(list(terms.values())).sum() * processes()
 
@@ -152,6 +155,7 @@ class ContrastiveModule(lightning.LightningModule):
         """Forgets the last epoch's values; `sums` are those of the part of the epoch that ran before a resumption."""
         self.sums = sums
         self.first_bad = None
+        self.attacks = []
 
     def means(self, steps: int) -> dict[str, float]:
         """The mean over the epoch's `steps` of every term and count."""
@@ -159,11 +163,13 @@ class ContrastiveModule(lightning.LightningModule):
         return dict(zip((self.terms | self.counts), (self.sums / steps).tolist(), strict=True))
 
     def check_finite(self) -> None:
-        """Raises FloatingPointError with the step and the name of the first term of the epoch that was not finite."""
+        """Raises what an attack would have raised, or FloatingPointError with the step and the name of the first term of
+        the epoch that was not finite, whichever came first."""
         if self.first_bad is None:
             return
         steps = dict(zip((self.terms | self.counts), self.first_bad.tolist(), strict=True))
         bad = {name: step for name, step in steps.items() if step >= 0}
+        self._check_attacks(min(bad.values(), default=self.steps_per_epoch))
         if bad:
             name = min(bad, key=lambda key: bad[key])
             value = "" if len(self.terms) == 1 else f" of the terms {', '.join(self.terms)}"
@@ -171,3 +177,17 @@ class ContrastiveModule(lightning.LightningModule):
                 f"training stopped: the term {name!r}{value} became NaN or infinite at step {bad[name]} of epoch "
                 f"{self.epoch}; try a smaller optimizer.lr or a higher method.temperature"
             )
+
+    def _check_attacks(self, until: int) -> None:
+        """Raises the first error of the attacks since the last look, unless a term was bad at an earlier step."""
+        checks = [(step, fine, error) for step, checks in self.attacks for fine, error in checks]
+        self.attacks = []
+        failed = first_failed(torch.stack([fine for _, fine, _ in checks])) if checks else None
+        if failed is None or checks[failed][0] > until:
+            return
+        step, _, make = checks[failed]
+        error = make()
+        raise self._in_attack(error, step) if isinstance(error, FloatingPointError) else error
+
+    def _in_attack(self, error: FloatingPointError, step: int) -> FloatingPointError:
+        return FloatingPointError(f"training stopped at step {step} of epoch {self.epoch}, inside the attack: {error}")

@@ -42,22 +42,26 @@ class LARS(torch.optim.Optimizer):
             with torch.enable_grad():
                 loss = closure()
         for group in self.param_groups:
-            for p in group["params"]:
-                if p.grad is not None:
-                    self._update(p, p.grad, group)
+            weights = [p for p in group["params"] if p.grad is not None]
+            if weights:
+                self._update(weights, [p.grad for p in weights], group)
         return loss
 
-    def _update(self, p: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
-        direction = gradient + group["weight_decay"] * p
+    def _update(self, weights: list[Tensor], gradients: list[Tensor], group: dict[str, Any]) -> None:
+        """All tensors of a group together: on a GPU a few kernels, instead of a dozen for each tensor."""
+        moves = torch._foreach_add(torch._foreach_mul(weights, group["weight_decay"]), gradients)
         if group["adapt"]:
-            weight, slope = p.norm(), gradient.norm()
+            weight, slope = torch.stack(torch._foreach_norm(weights)), torch.stack(torch._foreach_norm(gradients))
             local = group["trust"] * weight / (slope + group["weight_decay"] * weight + 1e-8)
-            direction = direction * torch.where((weight > 0) & (slope > 0), local, torch.ones_like(local))
-        state = self.state[p]
-        if "velocity" not in state:
-            state["velocity"] = torch.zeros_like(p)
-        state["velocity"].mul_(group["momentum"]).add_(group["lr"] * direction)
-        p.sub_(state["velocity"])
+            torch._foreach_mul_(moves, torch.where((weight > 0) & (slope > 0), local, torch.ones_like(local)).unbind())
+        for p in weights:
+            if "velocity" not in self.state[p]:
+                self.state[p]["velocity"] = torch.zeros_like(p)
+        velocities = [self.state[p]["velocity"] for p in weights]
+        torch._foreach_mul_(moves, group["lr"])
+        torch._foreach_mul_(velocities, group["momentum"])
+        torch._foreach_add_(velocities, moves)
+        torch._foreach_sub_(weights, velocities)
 
 
 def parameter_groups(module: nn.Module) -> list[dict[str, Any]]:
