@@ -13,7 +13,8 @@ profiler, from which images a second and FLOP/s are taken. A GPU is waited for a
 - FLOP: counted with the formulas of torch's FlopCounterMode over one step of the same loop, uncompiled (products and
   convolutions of views, forwards, attack and backward; two FLOP a multiplication and addition).
 - peak: of a GPU by its name, dense, as in NVIDIA's data sheets (float32: TF32, which cuDNN uses by default); of a CPU
-  measured here, the fastest of some large matrix products in the same precision with the same threads.
+  measured here, before and after each method: the fastest of some large matrix products in the same precision with the
+  same threads. Beside other programs that is too low, and so may be the share (over 100 %) too high.
 
     python benchmarks/throughput.py [--methods simclr clae] [--network resnet18] [--batch-size 64] [--image-size 32]
         [--steps 2] [--rounds 3] [--warmup 1] [--threads N] [--device cpu|cuda] [--precision float32|bf16]
@@ -33,7 +34,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("KINETO_LOG_LEVEL", "5")  # the profiler's own messages; read when torch is imported
+os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # the profiler's own messages; read when torch is imported
 
 import lightning
 import torch
@@ -348,14 +349,14 @@ def main() -> None:
         if getattr(args, name) < 1:
             parser.error(f"--{name} is {getattr(args, name)}; it must be at least 1")
 
-    top, source = peak(args.device, args.precision)
-    if args.peak_tflops is not None:
+    if args.peak_tflops is None:
+        top, source = peak(args.device, args.precision)
+    else:
         top, source = args.peak_tflops * 1e12, "--peak-tflops"
     print(
         f"{args.network}, {args.image_size} px, batch {args.batch_size}, {args.precision}"
         f"{', channels_last' * args.channels_last}{', compiled' * args.compile}, {args.device}, "
-        f"{torch.get_num_threads()} threads, {args.rounds} rounds of {args.steps} steps after {args.warmup}\n"
-        f"peak: {'unknown' if top is None else f'{top / 1e9:,.0f} GFLOP/s'} ({source})"
+        f"{torch.get_num_threads()} threads, {args.rounds} rounds of {args.steps} steps after {args.warmup}"
     )
     rows = {}
     for name in args.methods:
@@ -376,7 +377,10 @@ def main() -> None:
             ),
         )
         rows[name] = measure(resolve(config), warmup=args.warmup, steps=args.steps, rounds=args.rounds)
+        if not gpu and args.peak_tflops is None:  # what else runs on the machine may have slowed the first measurement
+            top = max(top or 0.0, peak(args.device, args.precision)[0] or 0.0)
         print("\n".join(lines(name, rows[name], top, not gpu and args.network == "resnet18")), flush=True)
+    print(f"peak: {'unknown' if top is None else f'{top / 1e9:,.0f} GFLOP/s'} ({source})")
     if args.out:
         settings = {key: str(value) for key, value in vars(args).items() if key != "out"}
         record = {

@@ -152,8 +152,9 @@ def test_nothing_but_its_own_lines_is_printed(tmp_path, capfd):
     assert err == ""
 
 
-def test_bf16_and_channels_last_train(tmp_path):
-    run = train(tiny(tmp_path / "run", epochs=2, precision="bf16", channels_last=True))
+@pytest.mark.parametrize("method", ["clae", "simclr"])
+def test_bf16_and_channels_last_train(tmp_path, method):
+    run = train(tiny(tmp_path / "run", method=method, epochs=2, precision="bf16", channels_last=True))
     assert records(run)[1]["loss"] < records(run)[0]["loss"] * 1.05
 
 
@@ -212,13 +213,29 @@ else:
 """)
 
 
+@pytest.mark.parametrize("method", ["clae", "simclr", "swav", "natural"])
+def test_what_is_compiled_is_what_steps_call(tmp_path, monkeypatch, method):
+    calls = []
+
+    def compiled(self):
+        self._compiled_call_impl = lambda *args, **kwargs: calls.append(1) or self._call_impl(*args, **kwargs)
+
+    monkeypatch.setattr(torch.nn.Module, "compile", compiled)
+    config = tiny(tmp_path / "run", method=method, epochs=1, compile=True, probe_every=0)
+    if method == "swav":
+        config.method.prototypes = 4
+    train(config)
+    assert len(calls) >= 4
+
+
 @pytest.mark.slow
-def test_a_compiled_encoder_trains_to_the_same_loss(tmp_path):
+@pytest.mark.parametrize("method", ["clae", "simclr", "natural"])
+def test_a_compiled_encoder_trains_to_the_same_loss(tmp_path, method):
     run_program(f"""
 from tests.training.runs import tiny
 from sparring.training import train
 for compiled in (True, False):
-    config = tiny({str(tmp_path)!r} + "/" + str(compiled), epochs=1, compile=compiled)
+    config = tiny({str(tmp_path)!r} + "/" + str(compiled), method={method!r}, epochs=1, compile=compiled)
     config.encoder.name = "python:tests.training.runs.backbone_without_dropout"  # compiled dropout draws differently
     train(config)
 """)
