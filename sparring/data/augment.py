@@ -277,18 +277,13 @@ class ColorJitter:
         """Jitters the chosen rows. Images that share an adjustment at a place of their order go through it together."""
         chosen, factors, order = parameters
         strengths = (self.brightness, self.contrast, self.saturation, self.hue)
-        groups = [
-            (index, rows)
-            for place in range(4)
-            for index, strength in enumerate(strengths)
-            if strength and len(rows := (chosen & (order[:, place] == index)).nonzero()[:, 0])
-        ]
+        every = ((k, (chosen & (order[:, p] == k)).nonzero()[:, 0]) for p in range(4) for k in range(4) if strengths[k])
+        groups = [(index, rows) for index, rows in every if len(rows)]
         x = x.clone()
         if groups:  # which go to the device together: two copies, not two a group
-            sizes = [len(rows) for _, rows in groups]
-            all_rows = moved(torch.cat([rows for _, rows in groups]), x.device).split(sizes)
-            all_factors = moved(torch.cat([factors[rows, index] for index, rows in groups]), x.device).split(sizes)
-            for (index, _), rows, factor in zip(groups, all_rows, all_factors, strict=True):
+            together = [torch.cat(parts) for parts in zip(*[(r, factors[r, i]) for i, r in groups], strict=True)]
+            parts = [moved(values, x.device).split([len(r) for _, r in groups]) for values in together]
+            for (index, _), rows, factor in zip(groups, *parts, strict=True):
                 x.index_copy_(0, rows, ADJUSTMENTS[index](x.index_select(0, rows), factor))
         return x
 
