@@ -106,6 +106,8 @@ def robust_sections(folder: RunFolder) -> list[str]:
         section("Corruptions", *corruptions(folder)),
         section("Examples with their predictions", *robustness.examples(folder)),
     ]
+    if before := robustness.earlier(folder):
+        sections.append(section("Earlier evaluations", *before))
     if folder.robustness.get("representation"):
         sections.append(section("How far representations move", *movement(folder)))
     return sections

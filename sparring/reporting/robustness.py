@@ -13,7 +13,7 @@ from sparring.evaluation.intervals import wilson
 from sparring.reporting.figures import Bars, Series, bars, lines
 from sparring.reporting.page import bullets, disclosure, figures, fold, paragraph, table
 from sparring.reporting.pictures import perturbed
-from sparring.reporting.run_folder import RunFolder
+from sparring.reporting.run_folder import RunFolder, evaluations
 from sparring.reporting.sections import percent
 from sparring.reporting.trust import figure_words, verdict
 
@@ -80,6 +80,24 @@ def overview(run: RunFolder) -> list[str]:
         fold("How the classifier was fitted", _settings(fitted)) if fitted else "",
         fold(f"Protocol ({seen['label']}): every setting that a figure depends on", _settings(seen["protocol"])),
     ]
+
+
+def earlier(run: RunFolder) -> list[str]:
+    """What evaluations before the newest one found, a row a figure."""
+    rows = []
+    for seen, _ in evaluations(run)[1:]:
+        if seen["clean"] is None:  # of images without labels
+            continue
+        found = {"clean": {"words": "no attack", **seen["clean"]}} | (seen.get("attacks") or {})
+        classifier = f"{seen['subject'].get('words', 'not said')}, {domain_words(seen['subject'])}, {seen['label']}"
+        rows += [
+            [name, *_measured(entry)[:3], entry.get("words", ""), classifier]
+            for name, entry in found.items()
+            if "accuracy" in entry
+        ]
+    head = ["attack", "accuracy", "95 % interval", "right / n", "threat model", "classifier and protocol"]
+    words = "Kept as robustness-1.json and so on when the run was evaluated again, the newest first; `sparring compare` shows all."
+    return [table(head, rows, numbers=(1, 2, 3)), paragraph(words, "soft")] if rows else []
 
 
 def _measured(entry: dict[str, Any]) -> list[str]:

@@ -177,7 +177,12 @@ def training(run: RunFolder) -> list[str]:
     colors = ["clean", "adversarial", "third", "random", "fourth", "fifth"]
 
     def series(name: str, color: str) -> Series:
-        points = [(epoch, record[name]) for epoch, record in rows if is_number(record.get(name))]
+        points = [
+            (epoch, record[name])
+            for epoch, record in rows
+            if is_number(record.get(name))
+            and (name != "removal_precision" or record.get("removed"))  # of none, no share
+        ]
         return Series(name.replace("_", " "), [e for e, _ in points], [v for _, v in points], color)
 
     drawn = []

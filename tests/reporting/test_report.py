@@ -190,3 +190,14 @@ def test_bad_folders_are_one_sentence_and_leave_no_report(tmp_path):
     with pytest.raises(ValueError, match="line 1 is not valid JSON"):
         write_report(path)
     assert not (path / "report.html").exists()
+
+
+def test_a_removal_of_nothing_has_no_precision(tmp_path):
+    path = write_run(tmp_path / "run")
+    records = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
+    for record in records:
+        record |= {"removed": record["epoch"], "removal_precision": 1.0, "removal_recall": 0.25}
+    (path / "metrics.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    drawing = write_report(path).read_text().partition("Were the removed false?")[2].partition("</svg>")[0]
+    marks = re.findall(r"<use [^>]*fill: var\(--(\w+)\)", drawing)
+    assert (marks.count("clean"), marks.count("adversarial")) == (3 + 1, 4 + 1)  # precision, recall; one in the legend

@@ -76,6 +76,20 @@ def test_a_run_shows_its_robustness_beside_its_training(tmp_path):
     assert len(set(ids)) == len(ids)
 
 
+def test_earlier_evaluations_are_there_too(tmp_path):
+    path = write_evaluation(tmp_path / "theirs")
+    newest = json.loads((path / "robustness.json").read_text())
+    earlier = newest | {"label": "robustness v0", "attacks": {"fgsm": figure(7, 20) | {"words": "FGSM, as before"}}}
+    assert "Earlier evaluations" not in headings(write_report(path).read_text())
+    (path / "robustness-1.json").write_text(json.dumps(earlier))
+    document = write_report(path).read_text()
+    assert headings(document)[len(SECTIONS) - 1] == "Earlier evaluations"
+    after = document.partition("<h2>Earlier evaluations</h2>")[2]
+    [fgsm] = re.findall(r"<tr><td>fgsm</td>(.*?)</tr>", after)
+    assert "35.0 %" in fgsm and "7 / 20" in fgsm and "FGSM, as before" in fgsm and "robustness v0" in fgsm
+    assert "<tr><td>clean</td>" in after
+
+
 def test_every_accuracy_has_interval_n_seconds_and_threat_model(complete):
     text = complete[2].text
     assert "clean 75.0 % 10.1 to 70.2 % 30 / 40 no attack" in text
