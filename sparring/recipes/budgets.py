@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
-from sparring.config import RunConfig
+from sparring.config import DataConfig, RunConfig
 from sparring.measuring import LatentConfig, RobustnessConfig
 
 MADE = "untrained weights made on the spot"
@@ -24,7 +24,7 @@ class Budget:
     """At most so many pixels a side of what they are measured on."""
     encoder: str | None = None
     encoders: tuple[tuple[str, str], ...] = ()
-    """What stands in for encoders other than that, by the end of their names: deeper for deeper ones."""
+    """What stands in for encoders other than that, by the end of their names, so that no two rows become one model."""
     epochs: int | None = None
     batch_size: int | None = None
     in_proportion: bool = False
@@ -52,6 +52,8 @@ class Budget:
     """At most so many seeds."""
     report: bool = True
     """Whether a run's folder gets its analysis and report."""
+    schedule: str = ""
+    """Where schedules of learning rates are not those of the label: a line below every table."""
 
     def label_of_weights(self, *, made: bool) -> str:
         """Stands beside the figures of others' weights, or of untrained ones made for a smoke test."""
@@ -95,12 +97,7 @@ class Budget:
         return replace(
             full,
             removal=removal,
-            data=replace(
-                data,
-                train_images=self.train_images,
-                test_images=self.test_images,
-                image_size=least(data.image_size, self.image_size),
-            ),
+            data=replace(brought(data, self.image_size), train_images=self.train_images, test_images=self.test_images),
             encoder=replace(full.encoder, name=self.instead_of(str(full.encoder.name))),
             optimizer=replace(optimizer, warmup_epochs=0),
             training=replace(
@@ -132,8 +129,10 @@ class Budget:
         return least(epochs, self.epochs_of_classifiers)
 
     def of(self, recipe: str) -> Budget:
-        """This size as it is for a recipe of that name: its paper's own where it has one."""
-        own = OWN.get((recipe.partition(".")[0], self.name))
+        """This size as it is for a recipe of that name: its own or its paper's where there is one."""
+        from sparring.recipes.own_sizes import OWN
+
+        own = OWN.get((recipe, self.name)) or OWN.get((recipe.partition(".")[0], self.name))
         return own if own is not None and self == BUDGETS[self.name] else self
 
     def robustness(self, config: RobustnessConfig) -> RobustnessConfig:
@@ -197,6 +196,14 @@ def least(value: int | None, limit: int | None) -> int | None:
     return min(given) if given else None
 
 
+def brought(data: DataConfig, limit: int | None) -> DataConfig:
+    """The images at no more than `limit` pixels a side, what is resized before the crop in proportion."""
+    size = least(data.image_size, limit)
+    if data.resize is None or data.image_size is None or size is None:
+        return replace(data, image_size=size)
+    return replace(data, image_size=size, resize=round(data.resize * size / data.image_size))
+
+
 SHORT = Budget(
     "short",
     "short: WideResNet-10-1 (78,000 parameters), 6,000 training images, 8 epochs on a cosine schedule, bf16",
@@ -235,56 +242,11 @@ SMOKE = Budget(
 FULL = Budget("full", "full: the paper's encoder, images and epochs", weights="all images")
 BUDGETS = {budget.name: budget for budget in (FULL, SHORT, SMOKE)}
 
-DEEPER = (("resnet50", "wrn-16-1"), ("resnet101", "wrn-22-1"))
-OWN = {
-    ("clae", "short"): replace(
-        SHORT,
-        label="short: WideResNet-10-1 (ResNet-50 and 101: WideResNet-16-1 and 22-1), 5,000 training images of at most 32 "
-        "pixels, 8 epochs and batch 64 for the method's published ones (others in proportion), bf16, 5,000 test images",
-        encoders=DEEPER,
-        batch_size=64,
-        in_proportion=True,
-        image_size=32,
-        train_images=5000,
-        test_images=5000,
-    ),
-    ("clae", "smoke"): replace(
-        SMOKE,
-        label="smoke: WideResNet-10-1 (ResNet-50 and 101: WideResNet-16-1 and 22-1), 128 training images of at most 16 "
-        "pixels, 1 epoch and batch 64 for the method's published ones (others in proportion), bf16",
-        encoders=DEEPER,
-        in_proportion=True,
-        image_size=16,
-        train_images=128,
-    ),
-    ("trust", "full"): Budget("full", "full: a CNN of 0.13 million parameters, all training images, 30 epochs"),
-    ("trust", "short"): Budget(
-        "short",
-        "short: a CNN of 0.13 million parameters, 20,000 training images, 10 epochs",
-        epochs=10,
-        train_images=20_000,
-    ),
-    ("trust", "smoke"): Budget(
-        "smoke",
-        "smoke: the same CNN, 1,000 training images of 16 pixels, 4 epochs, the square attack in AutoAttack's place",
-        epochs=4,
-        image_size=16,
-        train_images=1000,
-        steps=5,
-        attacked=20,
-        strongest=20,
-        looked=20,
-        seeds=1,
-        report=False,
-    ),
-}
-"""Sizes of a paper's own, by the beginning of its recipes' names. CLAE's: contrastive training takes 2 (SimCLR) to 5 (CLAE)
-passes an image, its tables vary batch, depth and epochs, and nothing is attacked after training. A cell of `short` takes
-2 (SimCLR) to 4 minutes (CLAE; 10 with PGD) on one CPU core."""
-
 
 def labelled(label: str) -> Budget:
     """The size that stands beside figures by that label; ValueError if there is none."""
+    from sparring.recipes.own_sizes import OWN
+
     for budget in (*BUDGETS.values(), *OWN.values()):
         if label in budget.labels:
             return budget
