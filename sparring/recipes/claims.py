@@ -13,8 +13,8 @@ from sparring.evaluation.intervals import mean_interval
 
 Runs = Iterable[Mapping[str, Any]]
 """Result files: each has `row`, `seed` and `results`."""
-FEWEST = 3
-"""Rows that a trend needs."""
+FEWEST = 5
+"""Rows that a trend needs: Spearman's rho of three or four takes few values, and often the same with every seed."""
 
 
 @dataclass(frozen=True)
@@ -35,13 +35,8 @@ class Claim:
         """
         results = list(results)
         higher, lower = (of_row(results, row, measure) for row in (self.higher, self.lower))
-        seeds = higher.keys() & lower.keys()
-        if not seeds:
-            return f"{measure}: not measured: {self.words}"
-        accuracy = any("accuracy" in result["results"].get(measure, {}) for result in results)
-        scale, unit, digits = (100, " points", 2) if accuracy else (1, "", 3)
-        differences = {seed: scale * (higher[seed] - lower[seed]) for seed in seeds}
-        return f"{measure}: {verdict(differences, unit=unit, digits=digits)}: {self.words}"
+        differences = {seed: higher[seed] - lower[seed] for seed in higher.keys() & lower.keys()}
+        return f"{measure}: {judged(results, differences, (self.higher, self.lower), measure)}: {self.words}"
 
 
 @dataclass(frozen=True)
@@ -62,15 +57,29 @@ class Trend:
         results = list(results)
         rows = list(dict.fromkeys(result["row"] for result in results))
         x, y = ({row: of_row(results, row, name) for row in rows} for name in (self.x, measure))
-        rho = {}
-        for seed in sorted({result["seed"] for result in results}):
-            shared = [row for row in rows if seed in x[row] and seed in y[row] and math.isfinite(x[row][seed])]
+        seeds = sorted({result["seed"] for result in results})
+        used = {seed: [row for row in rows if seed in x[row] and seed in y[row]] for seed in seeds}
+        most = max((len(shared) for shared in used.values()), default=0)
+        if most < FEWEST:
+            said = f"undecided ({most} rows have both figures, and a trend needs {FEWEST})"
+            return f"{self.x} against {measure}: {said}: {self.words}"
+        rho, over = {}, set()
+        for seed, shared in used.items():
             points = [[values[row][seed] for row in shared] for values in (x, y)]
             if len(shared) >= FEWEST and all(len(set(values)) > 1 for values in points):
                 rho[seed] = correlation(*points).spearman
+                over.add(len(shared))
         if not rho:
-            return f"{self.x} against {measure}: undecided (no seed with {FEWEST} rows that differ): {self.words}"
-        said = verdict(rho, falling=not self.rising, before="Spearman's rho ", unit=f" over {len(rows)} rows")
+            return f"{self.x} against {measure}: undecided (the rows do not differ): {self.words}"
+        counted = "-".join(str(count) for count in dict.fromkeys((min(over), max(over))))
+        without = [f"seed {seed} has {len(used[seed])} rows" for seed in seeds if len(used[seed]) < FEWEST]
+        said = verdict(
+            rho,
+            falling=not self.rising,
+            before="Spearman's rho ",
+            unit=f" over {counted} rows",
+            more=f"; left out: {', '.join(without)}" if without else "",
+        )
         return f"{self.x} against {measure}: {said}: {self.words}"
 
 
@@ -90,13 +99,12 @@ class Change:
         return (self.after,)
 
     def judge(self, results: Runs, measure: str) -> str:
-        """One sentence: the verdict, and the mean change over seeds with its 95 % t interval."""
+        """One sentence: the verdict, and the mean change over seeds with its 95 % t interval, accuracies in points."""
         results = list(results)
         before, after = of_row(results, self.row, self.before), of_row(results, self.row, measure)
-        if not before.keys() & after.keys():
-            return f"{self.before} to {measure}: not measured: {self.words}"
         changes = {seed: after[seed] - before[seed] for seed in before.keys() & after.keys()}
-        return f"{self.before} to {measure}: {verdict(changes, falling=self.falling)}: {self.words}"
+        said = judged(results, changes, (self.row,), measure, self.before, falling=self.falling)
+        return f"{self.before} to {measure}: {said}: {self.words}"
 
 
 @dataclass(frozen=True)
@@ -114,14 +122,12 @@ class Above:
         results = list(results)
         seeds, above = sorted({result["seed"] for result in results}), {}
         for seed in seeds:
-            points = [
-                [
-                    [of_row(results, row, name)[seed] for row in rows if seed in of_row(results, row, name)]
-                    for name in (self.clean, measure)
-                ]
-                for rows in (self.ours, self.other)
-            ]
-            fronts = [trade_off(*front) for front in points if front[0] and len(front[0]) == len(front[1])]
+            points = []
+            for rows in (self.ours, self.other):
+                found = [[of_row(results, row, name) for name in (self.clean, measure)] for row in rows]
+                both = [(clean[seed], robust[seed]) for clean, robust in found if seed in clean and seed in robust]
+                points.append([[pair[k] for pair in both] for k in (0, 1)])
+            fronts = [trade_off(*front) for front in points if front[0]]
             with suppress(ValueError):  # the two fronts share no clean accuracy
                 if len(fronts) == len(points):
                     above[seed] = 100 * gap(*fronts).mean
@@ -152,31 +158,68 @@ class Colours:
         return f"{self.row}: {'fails' if wrong else 'holds'} (not green: {', '.join(loud) or 'none'}): {self.words}"
 
 
-def verdict(
-    values: Mapping[int, float], *, falling: bool = False, before: str = "", unit: str = "", digits: int = 2
+def judged(
+    results: Runs, values: Mapping[int, float], rows: Iterable[str], *measures: str, falling: bool = False
 ) -> str:
-    """holds, fails or undecided, with the mean of one value a seed and its 95 % t interval in brackets.
+    """`verdict` on differences of `measures`, accuracies in points, with the seeds named that have no finite figure."""
+    results = list(results)
+    without = {seed for row in rows for measure in measures for seed in not_finite(results, row, measure)}
+    if not values:
+        return f"undecided ({without_figure(without)})" if without else "not measured"
+    accuracy = any("accuracy" in result["results"].get(measures[0], {}) for result in results)
+    scale, unit, digits = (100, " points", 2) if accuracy else (1, "", 3)
+    scaled = {seed: scale * value for seed, value in values.items()}
+    more = f" of {len(values) + len(without)}; {without_figure(without)}" if without else ""
+    return verdict(scaled, falling=falling, unit=unit, digits=digits, more=more)
+
+
+def verdict(
+    values: Mapping[int, float],
+    *,
+    falling: bool = False,
+    before: str = "",
+    unit: str = "",
+    digits: int = 2,
+    more: str = "",
+) -> str:
+    """holds, fails or undecided, with the mean of one value a seed and its 95 % t interval in brackets, and `more`.
 
     It holds if the whole interval lies above zero (`falling`: below), fails if it lies on the other side. One seed decides
-    nothing, nor do two that agree to the last image: an interval of no width is luck, not knowledge.
+    nothing, nor do several that agree to the last digit: an interval of no width is luck, not knowledge.
     """
     mean, low, high = mean_interval(list(values.values()))
     said = f"{before}{mean:+.{digits}f}{unit}"
     if math.isnan(low):
-        return f"undecided ({said}, one seed)"
-    if high - low < 1e-9 and len(values) == 2:
-        return f"undecided ({said} in both seeds: nothing to judge their spread by)"
+        return f"undecided ({said}, one seed{more})"
+    if high - low < 1e-9:
+        seeds = "both seeds" if len(values) == 2 else f"all {len(values)} seeds"
+        return f"undecided ({said} in {seeds}{more}: nothing to judge their spread by)"
     right, wrong = (high < 0, low > 0) if falling else (low > 0, high < 0)
     word = "holds" if right else "fails" if wrong else "undecided"
-    return f"{word} ({said} [{low:+.{digits}f}, {high:+.{digits}f}], {len(values)} seeds)"
+    return f"{word} ({said} [{low:+.{digits}f}, {high:+.{digits}f}], {len(values)} seeds{more})"
 
 
 def of_row(results: Runs, row: str, measure: str) -> dict[int, float]:
-    """The measure's value by seed: an accuracy, or the value of something that is none."""
+    """The measure's value by seed, where it is finite: an accuracy, or the value of something that is none."""
+    return {seed: value for seed, value in _of_row(results, row, measure).items() if math.isfinite(value)}
+
+
+def not_finite(results: Runs, row: str, measure: str) -> list[int]:
+    """Seeds with which the measure is infinite or not a number, as R-DIV is where a representation has collapsed."""
+    return sorted(seed for seed, value in _of_row(results, row, measure).items() if not math.isfinite(value))
+
+
+def without_figure(seeds: Iterable[int]) -> str:
+    """seed 1 is not finite."""
+    named = sorted(seeds)
+    return f"seed{'s' * (len(named) > 1)} {', '.join(map(str, named))} {'are' if len(named) > 1 else 'is'} not finite"
+
+
+def _of_row(results: Runs, row: str, measure: str) -> dict[int, float]:
     values = {}
     for result in results:
         entry = result["results"].get(measure, {}) if result["row"] == row else {}
         value = entry.get("accuracy", entry.get("value"))
         if value is not None:
-            values[result["seed"]] = value
+            values[result["seed"]] = float(value)
     return values

@@ -7,9 +7,10 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from sparring.recipes.aggregate import figure, key
+from sparring.recipes.aggregate import figure, key, words_of
 from sparring.recipes.budgets import Budget
 from sparring.recipes.leaderboard import Group, grouped, verdict_of
+from sparring.recipes.paper import as_printed
 from sparring.recipes.recipe import Column, Recipe, Row
 from sparring.recipes.reproduce import measured_words, recipes, shown_columns, verdicts
 from sparring.reporting import read_results
@@ -64,10 +65,11 @@ def render(files: Sequence[Path]) -> str:
     rest = [name for name in recipes() if not shown & {name, name.replace(".", "-")}]
     words = (
         f"{len(done)} of {len(recipes())} recipes have results. Ours: mean ± standard deviation over n training seeds with "
-        "the 95 % bootstrap interval of the mean; with one seed, the interval of the sampling of test images. Accuracies are "
-        "in percent. What the paper prints stands beside, measured at its own size. A claim holds if the 95 % t interval of "
-        "its difference over seeds lies on the claimed side, fails if it lies on the other, and is undecided otherwise, with "
-        "one seed too."
+        "the 95 % bootstrap interval of the mean, which with 3 seeds is narrower than its name (it covers about 75 %); with one "
+        "seed, the interval of the sampling of test images. Accuracies are in percent. What the paper prints stands beside, "
+        "measured at its own size. A claim holds if the 95 % t interval of its difference over seeds lies on the claimed side, "
+        "fails if it lies on the other, and is undecided otherwise, with one seed too. Verdicts are not corrected for their "
+        "number: of every 40 claims about nothing, one is expected to hold and one to fail."
     )
     body = ["<h1>Leaderboard</h1>", paragraph(words, "lead")]
     if any(group.budget.name == "smoke" for group in groups):
@@ -118,6 +120,7 @@ def _group(number: int, group: Group) -> str:
     smoke = budget.name == "smoke"
     parts = [f'<ul class="facts">{items}</ul>', _table(recipe, budget, results)]
     versions = [f"{name}: {words}" for name, words in protocols(group).items()]
+    versions += [f"schedule: {budget.schedule}"] if budget.schedule else []
     parts.append(bullets(versions))
     judged = verdicts(recipe, budget, results)
     absent = [line for line in judged if verdict_of(line) == "not measured"]
@@ -159,10 +162,9 @@ def _table(recipe: Recipe, budget: Budget, results: Sequence[Result]) -> str:
 
 
 def _ours(results: Sequence[Result], row: Row, name: str, mark: str) -> str:
-    found = figure(results, row.name, name)
+    found, words = figure(results, row.name, name), words_of(results, row.name, name)
     if found is None:
-        return "-"
-    words = found.words
+        return words
     if len(found.values) == 1:  # over one seed there is no interval but that of the test images
         (seed,) = found.values
         entries = [r["results"][name] for r in results if r["row"] == row.name and r["seed"] == seed]
@@ -173,7 +175,7 @@ def _ours(results: Sequence[Result], row: Row, name: str, mark: str) -> str:
 
 def _theirs(numbers: Mapping[str, float], column: Column) -> str:
     value = numbers.get(column.paper or "")
-    return "-" if value is None else f"{value:g}"
+    return "-" if value is None else as_printed(value)
 
 
 def protocols(group: Group) -> dict[str, str]:

@@ -16,6 +16,26 @@ Numbers = dict[str, float]
 """Printed figures by the paper's name of the metric, such as pgd250."""
 
 
+class Printed(float):
+    """A figure with what the paper prints behind its ±."""
+
+    std: float
+
+    @classmethod
+    def of(cls, value: float | int, std: float | int | None) -> float:
+        """The figure; a plain one where the paper prints no ±."""
+        if std is None:
+            return float(value)
+        printed = cls(value)
+        printed.std = float(std)
+        return printed
+
+
+def as_printed(value: float | int) -> str:
+    """83.27 ± 0.17, or 83.27."""
+    return f"{value:g} ± {value.std:g}" if isinstance(value, Printed) else f"{value:g}"
+
+
 @functools.cache
 def _everything() -> dict[str, list[dict[str, Any]]]:
     text = (resources.files("sparring.recipes") / "paper_results.yaml").read_text(encoding="utf-8")
@@ -36,7 +56,7 @@ def printed(table: str, method: str, *, dataset: str | None = None, **setting: A
             continue
         if entry["metric"] in numbers:
             raise ValueError(f"{table} has several figures of {method}, {entry['metric']}: say which setting is meant")
-        numbers[entry["metric"]] = float(entry["value"])
+        numbers[entry["metric"]] = Printed.of(entry["value"], entry["std"])
     if not numbers:
         raise ValueError(f"{table} has no figures of {method} with {setting or 'any setting'}")
     return numbers
@@ -50,14 +70,14 @@ def figure(table: str, method: str, metric: str, *, dataset: str | None = None, 
     if table not in _everything():
         raise ValueError(f"there is no table {table} in paper_results.yaml; there are {', '.join(_everything())}")
     found = [
-        entry["value"]
+        entry
         for entry in _everything()[table]
         if (entry["method"], entry["metric"]) == (method, metric)
         and dataset in (None, entry["dataset"])
         and setting.items() <= (entry["setting"] or {}).items()
     ]
-    if len(found) != 1 or found[0] is None:
+    if len(found) != 1 or found[0]["value"] is None:
         raise ValueError(
             f"{table} has {len(found)} figures of {method}, {metric} with {setting or 'any setting'}, not one"
         )
-    return float(found[0])
+    return Printed.of(found[0]["value"], found[0]["std"])

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from sparring.config import RunConfig
 from sparring.measuring import Fitted, LatentConfig, RobustnessConfig, WeightsConfig
 from sparring.recipes.claims import Above, Change, Claim, Colours, Trend
+from sparring.recipes.gains import GainsMore
 from sparring.recipes.paper import Numbers
 from sparring.recipes.susceptible import Loses, Steeper
 
@@ -74,6 +75,8 @@ class Derived:
     """What comes before the column's metric in the name of the paper's own figures; None: computed from its accuracies."""
     forms: tuple[str, str] = (".1%", ".0%")
     """How ours and the paper's are written."""
+    rows: tuple[str, ...] = ()
+    """Rows behind whose cells it stands; none are all but its references."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +113,7 @@ class Recipe:
     columns: tuple[Column, ...]
     copied: Mapping[str, Numbers] = field(default_factory=dict)
     """Figures that the paper took from others, by what it calls them: printed below the rows, and nothing of ours is."""
-    claims: tuple[Claim | Trend | Change | Above | Colours | Loses | Steeper, ...] = ()
+    claims: tuple[Claim | Trend | Change | Above | Colours | Loses | Steeper | GainsMore, ...] = ()
     protocols: tuple[str, ...] = ()
     """Clean evaluations that every row gets, by the names of `sparring evaluate --protocol`."""
     version: Literal["default", "paper"] = "default"

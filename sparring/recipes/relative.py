@@ -66,7 +66,7 @@ def behind_printed(recipe: Recipe, column: Column, row: Row) -> str:
     said = ""
     for derived in column.derived:
         own = row.paper.get(f"{derived.paper}_{column.paper}") if derived.paper else None
-        if own is not None:
+        if own is not None and row.name in (derived.rows or (row.name,)):
             said += f" {derived.mark}{own:g}"
         else:
             rows = [row, *(recipe.row(name) for name in derived.references)]
@@ -75,7 +75,7 @@ def behind_printed(recipe: Recipe, column: Column, row: Row) -> str:
 
 
 def _said(derived: Derived, column: Column, row: Row, means: Sequence[Means], form: str) -> str:
-    if row.name in derived.references:
+    if row.name in derived.references or (derived.rows and row.name not in derived.rows):
         return ""
     with suppress(KeyError, ValueError):  # not measured, or not defined: nothing was right before the attack
         return f" {derived.mark}{derived.of(column.key, *means):{form}}".removesuffix("%")

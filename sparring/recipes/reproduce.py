@@ -7,18 +7,18 @@ import functools
 import importlib
 import pkgutil
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from html import escape
 from pathlib import Path
 from typing import Any
 
 import sparring.recipes
-from sparring.recipes.aggregate import aggregate, figure, key
-from sparring.recipes.budgets import BUDGETS, Budget, least
+from sparring.recipes.aggregate import aggregate, few_seeds, key, words_of
+from sparring.recipes.budgets import BUDGETS, Budget, brought
 from sparring.recipes.cell import Place
 from sparring.recipes.claims import Claim
 from sparring.recipes.given import wanted
 from sparring.recipes.grid import Failure, Tell, run_grid
+from sparring.recipes.paper import as_printed
 from sparring.recipes.recipe import Column, Recipe, Row
 from sparring.recipes.relative import behind, behind_printed
 from sparring.recipes.tasks import plan
@@ -110,7 +110,7 @@ def table(recipe: Recipe, budget: Budget, results: Sequence[dict[str, Any]]) -> 
     brackets = f" In brackets: {recipe.source}." if any(row.paper for row in recipe.rows) else ""
     lines = [
         f"**{recipe.name}: {recipe.title}**. Ours on `{data}`, budget {sizes}; mean ± standard deviation over n "
-        f"seeds [95 % bootstrap interval of the mean], accuracies in percent.{brackets}",
+        f"seeds [95 % bootstrap interval of the mean{few_seeds(results)}], accuracies in percent.{brackets}",
         "",
         "| row | n | " + " | ".join(header(column, budget, results) for column in columns) + " |",
         "|---|---|" + "---|" * len(columns),
@@ -122,16 +122,15 @@ def table(recipe: Recipe, budget: Budget, results: Sequence[dict[str, Any]]) -> 
         cells = []
         for column in columns:
             printed = row.paper.get(column.paper or "")
-            found = figure(results, row.name, key(column, budget))
-            ours = ("-" if found is None else found.words) + behind(recipe, column, row, budget, results)
-            theirs = ("" if printed is None else f"{printed:g}") + behind_printed(recipe, column, row)
+            ours = words_of(results, row.name, key(column, budget)) + behind(recipe, column, row, budget, results)
+            theirs = ("" if printed is None else as_printed(printed)) + behind_printed(recipe, column, row)
             cells.append(f"{ours} ({theirs.strip()})" if theirs else ours)
         lines.append(f"| {row.name}{_which(row, results)} | {len(seeds)} | " + " | ".join(cells) + " |")
     for name, numbers in recipe.copied.items():
         theirs = [numbers.get(column.paper or "") for column in columns]
-        cells = ["-" if printed is None else f"({printed:g})" for printed in theirs]
+        cells = ["-" if printed is None else f"({as_printed(printed)})" for printed in theirs]
         lines.append(f"| {name}, as printed | - | " + " | ".join(cells) + " |")
-    words = measured_words(recipe, budget, results)
+    words = measured_words(recipe, budget, results) | ({"schedule": budget.schedule} if budget.schedule else {})
     return [*lines, "", *[f"- {name}: {line}" for name, line in words.items() if line]]
 
 
@@ -207,7 +206,7 @@ def check_place(place: Place, chosen: Sequence[Recipe], budget: Budget = BUDGETS
     for recipe in chosen:
         size = budget.of(recipe.name)
         data = place.on(recipe.rows[0].run).data
-        data = replace(data, image_size=least(data.image_size, size.image_size))
+        data = brought(data, size.image_size)
         if repr(data) not in counted:
             counted[repr(data)] = [(images.name, len(images)) for images in load_images(data, seed=0)]
         limits = (("training", size.train_images), ("test", size.test_images))
