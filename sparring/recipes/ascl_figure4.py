@@ -15,6 +15,8 @@ from sparring.recipes.paper import printed
 from sparring.recipes.recipe import Column, Recipe, Row
 
 COUNTS = tuple(f"{what}_{when}" for when in ("first", "last") for what in ("num_pos", "num_neg"))
+SPLIT = tuple(f"num_neg_{which}_{when}" for when in ("first", "last") for which in ("clean", "adv"))
+"""Of the negatives, how many are clean images and how many adversarial ones (Fig. 4b)."""
 CONSTANT = printed("002_text", "ASCL-Global", sel="global")
 OVER_TIME = {
     f"{metric}_{when}": value
@@ -30,13 +32,22 @@ RECIPE = Recipe(
         Row("ASCL-Global", GLOBAL, {name: CONSTANT[name.rpartition("_")[0]] for name in COUNTS}),
         Row("ASCL-Leaked", LEAKED, OVER_TIME),
     ),
-    columns=(*(Column(name, name) for name in COUNTS), Column("own"), Column("pgd-250")),
+    columns=(*(Column(name, name) for name in COUNTS), *map(Column, SPLIT), Column("own"), Column("pgd-250")),
     claims=(
         *(
             Claim("ASCL-Global", "ASCL-Leaked", "Leaked selection needs far fewer samples (ASCL, section 4.3)", (name,))
             for name in COUNTS
         ),
         Change("ASCL-Leaked", "num_pos_first", "num_pos_last", "positives rise over training (ASCL, section 4.3)"),
+        *(
+            Change(
+                "ASCL-Leaked",
+                f"num_neg_clean_{when}",
+                f"num_neg_adv_{when}",
+                f"more adversarial than clean images among the negatives, {when} epoch (ASCL, section 4.3 and Fig. 4b)",
+            )
+            for when in ("first", "last")
+        ),
         Change(
             "ASCL-Leaked", "num_neg_first", "num_neg_last", "negatives fall over training (ASCL, section 4.3)", True
         ),

@@ -36,15 +36,36 @@ RECIPE = Recipe(
     columns=COLUMNS,
     claims=(
         *(
-            Claim(name_of(scl, 0), name_of(0, 0), f"SCL alone (weight {scl}) has better clean accuracy", ("own",))
+            Claim(
+                name_of(scl, 0),
+                name_of(0, 0),
+                f"SCL alone (weight {scl}) has better clean accuracy (ASCL, section 8.2)",
+                ("own",),
+            )
             for scl in (1, 2, 3, 4)
         ),
+        Claim(
+            name_of(1, 0),
+            name_of(4, 0),
+            "too much SCL (4 against 1) takes from what it brings in clean accuracy (ASCL, section 8.2)",
+            ("own",),
+        ),
         *(
-            Claim(name_of(0, vat), name_of(0, vat - 1), f"more VAT ({vat}) is more robust", ("pgd-250",))
+            Claim(
+                name_of(0, vat),
+                name_of(0, vat - 1),
+                f"more VAT ({vat}) is more robust (ASCL, section 8.2)",
+                ("pgd-250",),
+            )
             for vat in (1, 2, 3, 4)
         ),
         *(
-            Claim(name_of(0, vat - 1), name_of(0, vat), f"more VAT ({vat}) costs clean accuracy", ("own",))
+            Claim(
+                name_of(0, vat - 1),
+                name_of(0, vat),
+                f"more VAT ({vat}) costs clean accuracy (ASCL, section 8.2)",
+                ("own",),
+            )
             for vat in (1, 2, 3, 4)
         ),
     ),

@@ -17,7 +17,7 @@ from typing import Any
 
 from sparring.config import DataConfig, EvaluationConfig, RunConfig
 from sparring.measuring import TransferConfig
-from sparring.recipes.budgets import Budget, least
+from sparring.recipes.budgets import Budget, brought
 from sparring.recipes.keys import attacked, counts, distances, last_epochs, perturbations
 from sparring.recipes.measurements import Clean, Latent, Measurement, Perturbed, Robust, Transferred, digest_of, once
 from sparring.recipes.recipe import Recipe, Row
@@ -51,6 +51,7 @@ class Place:
             test_root=given.test_root,
             download=self.download,
             image_size=size,
+            resize=run.data.resize if given.name in ("folder", run.data.name) else None,
         )
         if given.name in ("folder", run.data.name):
             return replace(run, data=data)
@@ -62,7 +63,7 @@ def configured(row: Row, seed: int, budget: Budget, place: Place) -> RunConfig:
     """The complete configuration of a cell."""
     run = place.on(budget.scaled(row.run))
     if row.given is not None:
-        run = replace(run, data=replace(run.data, image_size=least(run.data.image_size, budget.weights_size)))
+        run = replace(run, data=brought(run.data, budget.weights_size))
     return replace(run, training=replace(run.training, seed=seed, progress=False), out=None)
 
 

@@ -1,5 +1,8 @@
 """Width of the embedding (supplement, Tables 2 and 7; Fig. 5b): it hardly matters, with CLAE or without.
 
+That it "does not seem to affect the performance" is not judged: the paper gives no margin, and a difference that is not found
+shows no equality. Judged is CLAE's gain at each width.
+
 Data:  CIFAR-100; tiny-ImageNet.
 Cost:  see `clae_rows.COST` and `COST_TINY`.
 Run:   sparring reproduce clae.dim [clae.tiny-dim]

@@ -1,6 +1,8 @@
 """ImageNet100 (section 4.4, in the text): SimCLR with and without CLAE, measured on ImageNet100 itself.
 
 Augmentation, batch and epochs are not stated: here those of tiny-ImageNet. Transfer to other data sets is Table 2.
+Differs from the usual training at 224 pixels: views are cropped from the centre square of an image (its shorter side brought
+to 224 pixels), not from the whole image.
 Data:  ImageNet100 (100 classes of ImageNet).
 Cost:  ResNet-18 at 224 pixels, 126,689 images, 100 epochs: about 15 (SimCLR) and 35 GPU hours a row (estimated, not run).
 Run:   sparring reproduce clae.imagenet100

@@ -7,6 +7,8 @@ Settings are those of the published code (chihhuiho/CLAE) where the paper differ
 epochs (tiny-ImageNet 100), SGD; SimCLR batch 256 (128), 100 epochs, Adam. Measured as published, and labelled so: kNN on the
 embedding z, logistic regression at its best TEST epoch; "logistic, last epoch" beside it looks at no test image before the
 end. Differs from the paper: Plain and UEL are measured after their last epoch, not after that of the best test kNN.
+Differs from the usual training at 224 pixels (tiny-ImageNet, whose images are square, loses nothing by it): views are cropped
+from the centre square of an image, its shorter side brought to 224 pixels, not from the whole image.
 """
 
 from __future__ import annotations
@@ -116,7 +118,13 @@ def rising(values: Mapping[str, Any], what: str, where: str) -> tuple[Claim, ...
     """The last value of a `grid` is better than the first, at every radius."""
     first, *_, last = values
     return tuple(
-        Claim(name_of("SimCLR", eps, last), name_of("SimCLR", eps, first), f"{what} ({where})", LR) for eps in RADII
+        Claim(
+            name_of("SimCLR", eps, last),
+            name_of("SimCLR", eps, first),
+            f"{what}, {name_of('SimCLR', eps)} ({where})",
+            LR,
+        )
+        for eps in RADII
     )
 
 

@@ -81,7 +81,9 @@ GIVEN: Mapping[str, Given] = {
     "SimCLR": Given("google-research/simclr's ResNet-50 (1x, 69.1 %) with its classifier, as PyTorch", "simclr"),
 }
 """The ImageNet encoders of section 4.1, in Table 1's order (appendix B.2 names the repositories)."""
-IMAGENET = RunConfig(data=DataConfig(name="imagenet", image_size=224), training=TrainingConfig(batch_size=256))
+IMAGENET = RunConfig(
+    data=DataConfig(name="imagenet", image_size=224, resize=256), training=TrainingConfig(batch_size=256)
+)
 
 
 def given_rows(printed_of: Callable[[str], Numbers]) -> tuple[Row, ...]:
@@ -125,7 +127,7 @@ def printed(table: str, method: str, columns: tuple[Column, ...], dataset: str =
         setting = {"eps": eps if "/" in eps else float(eps)} if eps else {}
         numbers[column.paper] = figure(table, method, metric, dataset=dataset, **setting)
         for each in column.derived:
-            if each.paper and method not in each.references:
+            if each.paper and method not in each.references and method in (each.rows or (method,)):
                 value = figure(table, method, f"{each.paper}_{metric}", dataset=dataset, **setting)
                 numbers[f"{each.paper}_{column.paper}"] = value
     return numbers

@@ -1,6 +1,6 @@
 """Table 1: ImageNet encoders that others trained, supervised and self-supervised, under weak FGSM and PGD.
 
-Data:  ImageNet (ILSVRC 2012), 224 pixels, all 50,000 validation images.
+Data:  ImageNet (ILSVRC 2012), 224 of 256 pixels (the shorter side resized, the centre cropped), all 50,000 validation images.
 Cost:  nothing is trained; a row is about 100 forward-backward passes an image, an hour on one GPU (estimated, not run).
 Run:   sparring reproduce csl.table1 --data folder --root IMAGENET --weights "Supervised=torchvision:resnet50.IMAGENET1K_V1;
        SwAV=swav_800ep_pretrain.pth.tar, linear=swav_800ep_eval_linear.pth.tar; SimCLR=FILE"

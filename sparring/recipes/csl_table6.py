@@ -2,7 +2,8 @@
 
 Figure 2 draws Table 6: each corruption a point, the supervised encoder's drop against the other's, with the line through 0.
 The paper does not print its slopes: those in brackets are computed from Table 6.
-Data:  ImageNet (ILSVRC 2012) at 224 pixels, corrupted here with ImageNet-C's strengths, or --corrupted IMAGENET-C, its files.
+Data:  ImageNet (ILSVRC 2012), 224 of 256 pixels as ImageNet-C's files are, corrupted here with ImageNet-C's strengths, or
+       --corrupted IMAGENET-C, its files.
 Cost:  nothing is trained; 16 forward passes an image. Corrupting 50,000 images here takes hours (estimated, not run).
 Run:   sparring reproduce csl.table6 csl.figure2 --data folder --root IMAGENET --corrupted IMAGENET-C --weights "..."
        (as csl.table1)

@@ -56,6 +56,10 @@ def counts(run: Path) -> dict[str, Any]:
             if f"clean_{name}" in epoch:
                 value = epoch[f"clean_{name}"] + epoch[f"adversarial_{name}"]
                 found[f"num_{short}_{when}"] = {"value": value, "words": f"{name} an anchor, mean of the {when} epoch"}
+        for short, domain in (("clean", "clean"), ("adv", "adversarial")):
+            if f"{domain}_negatives" in epoch:
+                words = f"{domain} images among the negatives of an anchor, mean of the {when} epoch"
+                found[f"num_neg_{short}_{when}"] = {"value": epoch[f"{domain}_negatives"], "words": words}
     return found
 
 
