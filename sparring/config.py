@@ -119,6 +119,9 @@ class DataConfig:
     """folder: whether broken files are left out (and named) instead of being an error."""
     image_size: int | None = None
     """Side in pixels to which images are brought (folder: the shorter side is resized, the centre cropped)."""
+    resize: int | None = None
+    """Evaluation images from files: pixels to which the shorter side is resized before the centre `image_size` is cropped
+    (ImageNet is mostly judged on 224 of 256); None is `image_size`. Training images are not cropped further."""
     train_images: int | None = None
     """Only so many training images, a seeded class-balanced subset; None is all."""
     test_images: int | None = None

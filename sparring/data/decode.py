@@ -26,8 +26,10 @@ Progress = Callable[[int, int], None]
 """Called with how many of how many are done."""
 
 
-def decode(file: Path, size: int | None = None, resample: Resample = "bilinear") -> UInt8[Tensor, "C H W"]:
-    """One file as RGB, uint8 [3 H W]; with `size`, its shorter side resized, the centre cropped, [3 size size].
+def decode(
+    file: Path, size: int | None = None, resample: Resample = "bilinear", resize: int | None = None
+) -> UInt8[Tensor, "C H W"]:
+    """One file as RGB, uint8 [3 H W]; with `size`, its shorter side resized (to `resize`), the centre cropped, [3 size size].
 
     Turned upright as its EXIF orientation says. Grayscale and palette images become RGB; 16-bit ones keep their upper
     eight bits; transparency is dropped; of an animation or a document the first picture counts. A file that is damaged
@@ -42,7 +44,7 @@ def decode(file: Path, size: int | None = None, resample: Resample = "bilinear")
             f"{file} cannot be read as an image ({_reason(error)}); skip such files with data.skip_unreadable"
         ) from error
     if size is not None:
-        image = cover(image, size, resample)
+        image = cover(image, size, resample, resize)
     return torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()
 
 
@@ -57,12 +59,13 @@ def rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def cover(image: Image.Image, size: int, resample: Resample = "bilinear") -> Image.Image:
-    """The shorter side resized to `size`, the centre cropped, as torchvision's Resize and CenterCrop do."""
+def cover(image: Image.Image, size: int, resample: Resample = "bilinear", resize: int | None = None) -> Image.Image:
+    """The shorter side resized to `resize` (None: `size`), the centre cropped to `size`, as torchvision's Resize and
+    CenterCrop do."""
     width, height = image.size
-    short = min(width, height)
-    if short != size:
-        width, height = (int(size * side / short) for side in (width, height))
+    short, wanted = min(width, height), resize or size
+    if short != wanted:
+        width, height = (int(wanted * side / short) for side in (width, height))
         image = image.resize((width, height), Image.Resampling[resample.upper()])
     left, top = round((width - size) / 2), round((height - size) / 2)
     return image.crop((left, top, left + size, top + size))

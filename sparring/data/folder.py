@@ -120,6 +120,7 @@ def read(
     name: str,
     *,
     image_size: int | None,
+    resize: int | None = None,
     stream: bool | None = None,
     workers: int = 2,
     skip_unreadable: bool = False,
@@ -127,13 +128,13 @@ def read(
 ) -> ImageSet:
     """The images of a listing, in memory or streamed (`stream`; None: streamed when they would exceed MEMORY_BUDGET).
 
-    Streaming reads the heads of all files first, so that a file that is no image is found before any work; with
+    `resize` is what the shorter side is brought to before the centre is cropped, `image_size` if None. Streaming reads the heads of all files first, so that a file that is no image is found before any work; with
     `skip_unreadable` it decodes every file once, to find the damaged ones too.
     """
     size = image_size if image_size is not None else _common_size(listing, skip_unreadable, progress)
     if stream is None:
         stream = len(listing.files) * 3 * size * size > MEMORY_BUDGET
-    work = partial(decode, size=size)
+    work = partial(decode, size=size, resize=resize)
     if stream:
         check = (lambda f: work(f).numel()) if skip_unreadable else picture_size
         kept = in_threads(check, listing.files, skip=skip_unreadable, progress=progress)
@@ -146,7 +147,9 @@ def read(
             raise ValueError(f"none of {len(kept)} files can be read as an image, the first being {listing.files[0]}")
         listing = listing.select(good.nonzero()[:, 0])
     if stream:
-        return ImageSet(StreamedImages(listing.files, size, workers), listing.labels, listing.classes, name)
+        return ImageSet(
+            StreamedImages(listing.files, size, workers, resize=resize), listing.labels, listing.classes, name
+        )
     images = torch.stack([image for image in kept if isinstance(image, Tensor)])
     return ImageSet(images, listing.labels, listing.classes, name)
 

@@ -30,6 +30,8 @@ class StreamedImages(Dataset[Tensor]):
     size: int
     workers: int = 2
     resample: Resample = "bilinear"
+    resize: int | None = None
+    """To what the shorter side is resized before the centre is cropped; None is `size`."""
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
@@ -41,8 +43,8 @@ class StreamedImages(Dataset[Tensor]):
 
     def __getitem__(self, index: int | Int64[Tensor, " k"]) -> UInt8[Tensor, "*k C H W"]:
         if isinstance(index, int):
-            return decode(self.files[index], self.size, self.resample)
-        return torch.stack([decode(self.files[i], self.size, self.resample) for i in index.tolist()])
+            return decode(self.files[index], self.size, self.resample, self.resize)
+        return torch.stack([decode(self.files[i], self.size, self.resample, self.resize) for i in index.tolist()])
 
     def __iter__(self) -> Iterator[UInt8[Tensor, "b C H W"]]:
         try:

@@ -78,6 +78,8 @@ def check_source(config: DataConfig) -> None:
         raise ValueError(f"data.test_root is {config.test_root}, but only an image folder (--data folder) has one")
     if config.skip_unreadable and name != "folder":
         raise ValueError(f"data.skip_unreadable is true, but {name} is no image folder (--data folder)")
+    if config.resize is not None and name != "folder" and name not in SOURCES:
+        raise ValueError(f"data.resize is {config.resize}, but {name} is no data set of image files")
     if config.download and name in (*EMBEDDED, "folder"):
         raise ValueError(f"data.download is true, but there is nothing to download for {name}")
 
@@ -90,7 +92,7 @@ def load_images(config: DataConfig, *, seed: int, progress: Progress | None = No
     """
     about(config.name)
     check_source(config)
-    for field in ("image_size", "train_images", "test_images"):
+    for field in ("image_size", "resize", "train_images", "test_images"):
         value = getattr(config, field)
         if value is not None and value < 1:
             raise ValueError(f"data.{field}: {value}; it must be at least 1")
@@ -126,6 +128,9 @@ def _load_files(config: DataConfig, seed: int, progress: Progress | None) -> tup
         parts = splits(config.name, data_folder(config), seed=seed, download=config.download, progress=progress)
         listings, name = (parts.train_and_val, parts.test), config.name
         size = config.image_size or ABOUT[name].image_size
+    if config.resize is not None and (size is None or config.resize < size):
+        least = "given together with data.image_size" if size is None else f"at least data.image_size, {size}"
+        raise ValueError(f"data.resize: {config.resize}; it must be {least}")
     limits = {"train_images": config.train_images, "test_images": config.test_images}
     sets: list[ImageSet] = []
     for (field, limit), listing in zip(limits.items(), listings, strict=True):
@@ -138,6 +143,7 @@ def _load_files(config: DataConfig, seed: int, progress: Progress | None) -> tup
                 name,
                 # Evaluation images are brought to the size of the training images.
                 image_size=size or (sets[0].image_size if sets else None),
+                resize=config.resize if field == "test_images" else None,
                 stream={"auto": None, "memory": False, "stream": True}[config.loading],
                 workers=config.workers,
                 skip_unreadable=config.skip_unreadable,

@@ -137,6 +137,31 @@ class TestDecode:
         expected = v2.Compose([v2.Resize(10), v2.CenterCrop(10)])(image)
         assert torch.equal(decode(file, 10), F.pil_to_tensor(expected))
 
+    @pytest.mark.parametrize("shape", [(20, 31), (31, 20), (12, 12), (16, 5)], ids=str)
+    @pytest.mark.parametrize("stream", ["memory", "stream"])
+    def test_evaluation_images_are_cropped_from_larger_ones_as_torchvision(self, tmp_path, shape, stream):
+        for part in ("train", "test"):
+            for name in ("cat", "dog"):
+                save(tmp_path / part / name / "x.png", picture(shape, seed=len(part + name)))
+        train, test = load(tmp_path, image_size=10, resize=12, loading=stream, workers=0)
+        for images, part, size in ((train, "train", 10), (test, "test", 12)):
+            with Image.open(tmp_path / part / "cat" / "x.png") as image:
+                expected = v2.Compose([v2.Resize(size), v2.CenterCrop(10)])(image)
+            assert torch.equal(images.images[torch.tensor([0])][0], F.pil_to_tensor(expected)), part
+            assert images.image_size == 10
+
+    def test_a_resize_that_cannot_be_is_refused(self, tmp_path):
+        classes_below(tmp_path)
+        for options, sentence in (
+            ({"image_size": 10, "resize": 9}, "data.resize: 9; it must be at least data.image_size, 10"),
+            ({"resize": 9}, "data.resize: 9; it must be given together with data.image_size"),
+            ({"image_size": 10, "resize": 0}, "data.resize: 0; it must be at least 1"),
+        ):
+            with pytest.raises(ValueError, match=sentence):
+                load(tmp_path, **options)
+        with pytest.raises(ValueError, match="data.resize is 20, but digits is no data set of image files"):
+            load_images(DataConfig(name="digits", resize=20), seed=0)
+
     @pytest.mark.parametrize("suffix", [".jpg", ".bmp", ".webp", ".gif", ".tiff", ".ppm"])
     def test_formats(self, tmp_path, suffix):
         file = save(tmp_path / f"x{suffix}")
