@@ -128,8 +128,9 @@ def read(
 ) -> ImageSet:
     """The images of a listing, in memory or streamed (`stream`; None: streamed when they would exceed MEMORY_BUDGET).
 
-    `resize` is what the shorter side is brought to before the centre is cropped, `image_size` if None. Streaming reads the heads of all files first, so that a file that is no image is found before any work; with
-    `skip_unreadable` it decodes every file once, to find the damaged ones too.
+    `resize` is what the shorter side is brought to before the centre is cropped, `image_size` if None. Streaming reads the
+    heads of all files first, so that a file that is no image is found before any work; with `skip_unreadable` it decodes
+    every file once, to find the damaged ones too.
     """
     size = image_size if image_size is not None else _common_size(listing, skip_unreadable, progress)
     if stream is None:

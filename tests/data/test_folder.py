@@ -159,7 +159,7 @@ class TestDecode:
         ):
             with pytest.raises(ValueError, match=sentence):
                 load(tmp_path, **options)
-        with pytest.raises(ValueError, match="data.resize is 20, but digits is no data set of image files"):
+        with pytest.raises(ValueError, match=r"data\.resize is 20, but digits is no data set of image files"):
             load_images(DataConfig(name="digits", resize=20), seed=0)
 
     @pytest.mark.parametrize("suffix", [".jpg", ".bmp", ".webp", ".gif", ".tiff", ".ppm"])
