@@ -149,7 +149,7 @@ def measured_words(recipe: Recipe, budget: Budget, results: Sequence[Mapping[str
         words[name] = " or ".join(dict.fromkeys(entry.get("words") or entry.get("protocol", "") for entry in entries))
     for result in results:
         words |= {name: f"left out: {why}" for name, why in result.get("left_out", {}).items() if name not in words}
-    return words | {derived.mark: derived.words for column in columns for derived in column.derived}
+    return words | {derived.mark.strip(): derived.words for column in columns for derived in column.derived}
 
 
 def _which(row: Row, results: Iterable[dict[str, Any]]) -> str:
