@@ -96,7 +96,7 @@ def earlier(run: RunFolder) -> list[str]:
             if "accuracy" in entry
         ]
     head = ["attack", "accuracy", "95 % interval", "right / n", "threat model", "classifier and protocol"]
-    words = "Kept as robustness-1.json and so on when the run was evaluated again, the newest first; `sparring compare` shows them."
+    words = "Kept as robustness-1.json and so on when the run was evaluated again; `sparring compare` shows them."
     return [table(head, rows, numbers=(1, 2, 3)), paragraph(words, "soft")] if rows else []
 
 
