@@ -39,7 +39,8 @@ def gains_more(depths: Mapping[str, object], where: str) -> tuple[GainsMore, ...
     first, *_, last = depths
     return tuple(
         GainsMore(
-            *((name_of("SimCLR", eps, depth), name_of("SimCLR", 0, depth)) for depth in (last, first)),
+            (name_of("SimCLR", eps, last), name_of("SimCLR", 0, last)),
+            (name_of("SimCLR", eps, first), name_of("SimCLR", 0, first)),
             f"CLAE at {eps:g} gains more on {last} than on {first} ({where})",
             LR,
         )
