@@ -21,16 +21,20 @@ def distances(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 def attacked(entry: Mapping[str, Any], suffix: str) -> dict[str, Any]:
     """clean, each attack with the suffix, corruptions (the mean) and each of them with its severity (fog 1), of
-    robustness.json."""
-    label = {"protocol": entry["label"]}
+    robustness.json.
+
+    Each but the first says as `clean_accuracy` what the classifier has on the same images without attack or corruption.
+    """
+    label, before = {"protocol": entry["label"]}, {"clean_accuracy": entry["clean"]["accuracy"]}
     results = {"clean": entry["clean"] | label | {"words": entry["subject"]["words"]}}
-    results |= {f"{name}{suffix}": figure | label for name, figure in entry["attacks"].items()}
+    results |= {f"{name}{suffix}": figure | label | before for name, figure in entry["attacks"].items()}
     if found := entry.get("corruptions"):
-        mean = {"accuracy": found["mean_accuracy"], "n": found["n"], "words": found["words"]}
+        before = {"clean_accuracy": found.get("clean_accuracy", entry["clean"]["accuracy"])}
+        mean = {"accuracy": found["mean_accuracy"], "n": found["n"], "words": found["words"]} | before
         results[f"corruptions{suffix}"] = mean
         for name, accuracies in found["accuracy"].items():
             for severity, accuracy in zip(found["severities"], accuracies, strict=True):
-                results[f"{name} {severity}{suffix}"] = {"accuracy": accuracy, "n": found["n"]}
+                results[f"{name} {severity}{suffix}"] = {"accuracy": accuracy, "n": found["n"]} | before
     return results
 
 

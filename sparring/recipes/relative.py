@@ -12,15 +12,21 @@ from sparring.analysis import gap_closed, relative_drop, slope_through_zero
 from sparring.recipes.budgets import Budget
 from sparring.recipes.claims import of_row
 from sparring.recipes.recipe import Column, Derived, Means, Recipe, Row
+from sparring.recipes.susceptible import clean_of
 
 CLEAN = "clean"
 
 
+def _before(key: str) -> str:
+    """Under which a row's means have the clean accuracy on the images of `key`."""
+    return f"{CLEAN} of {key}"
+
+
 def _drop(key: str, row: Means) -> float:
-    return float(relative_drop(row[CLEAN], row[key]))
+    return float(relative_drop(row[_before(key)], row[key]))
 
 
-DROP = Derived("↓", "percent of the clean accuracy that are lost", _drop)
+DROP = Derived("↓", "percent of the clean accuracy on the same images that are lost", _drop)
 
 
 def _more(key: str, row: Means, other: Means) -> float:
@@ -83,14 +89,19 @@ def _said(derived: Derived, column: Column, row: Row, means: Sequence[Means], fo
 
 
 def _means(recipe: Recipe, budget: Budget, results: Sequence[Mapping[str, Any]], row: str) -> Means:
-    """Our means over seeds by the columns' keys at the paper's size."""
-    found = {column.key: of_row(results, row, budget.attack(column.key)).values() for column in recipe.columns}
-    return {key: fmean(values) for key, values in found.items() if values}
+    """Our means over seeds by the columns' keys at the paper's size, and the clean accuracies on the images of each."""
+    found = {}
+    for column in recipe.columns:
+        name = budget.attack(column.key)
+        found[column.key] = of_row(results, row, name)
+        found[_before(column.key)] = clean_of(results, row, name, CLEAN)
+    return {key: fmean(values.values()) for key, values in found.items() if values}
 
 
 def _printed(recipe: Recipe, row: Row) -> Means:
-    return {
+    found = {
         column.key: row.paper[column.paper] / 100
         for column in recipe.columns
         if column.paper is not None and column.paper in row.paper
     }
+    return found | {_before(key): found[CLEAN] for key in found if CLEAN in found}

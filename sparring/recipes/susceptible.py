@@ -32,7 +32,11 @@ class Loses:
         interval is then Newcombe's over the test images (`sparring.analysis.against_twin`).
         """
         results = list(results)
-        values = [of_row(results, row, key) for row in (self.more, self.less) for key in (self.clean, measure)]
+        values = [
+            value
+            for row in (self.more, self.less)
+            for value in (clean_of(results, row, measure, self.clean), of_row(results, row, measure))
+        ]
         seeds = set.intersection(*(set(value) for value in values))
         if not seeds:
             return f"{measure}: not measured: {self.words}"
@@ -97,9 +101,23 @@ class Steeper:
 
 def drops_of(results: Runs, row: str, clean: str, keys: Iterable[str]) -> dict[str, float]:
     """Relative drops of a row by key, of mean accuracies over its seeds; without those that were not measured."""
-    results = list(results)
-    before = of_row(results, row, clean).values()
-    if not before or fmean(before) == 0:
-        return {}
-    after = {key: of_row(results, row, key).values() for key in keys}
-    return {key: float(relative_drop(fmean(before), fmean(value))) for key, value in after.items() if value}
+    results, drops = list(results), dict[str, float]()
+    for key in keys:
+        before, after = clean_of(results, row, key, clean), of_row(results, row, key)
+        if after and before and fmean(before.values()):
+            drops[key] = float(relative_drop(fmean(before.values()), fmean(after.values())))
+    return drops
+
+
+def clean_of(results: Runs, row: str, measure: str, clean: str = "clean") -> dict[int, float]:
+    """By seed, the clean accuracy on the images of the measure; that of `clean` only where it was on as many."""
+    found = {}
+    for result in results:
+        if result["row"] != row:
+            continue
+        entry, other = (result["results"].get(key, {}) for key in (measure, clean))
+        if "clean_accuracy" in entry:
+            found[result["seed"]] = entry["clean_accuracy"]
+        elif "accuracy" in other and entry.get("n", other.get("n")) == other.get("n"):
+            found[result["seed"]] = other["accuracy"]
+    return found

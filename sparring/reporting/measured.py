@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -85,7 +85,7 @@ def _clean(run: RunFolder) -> Found:
     for results in clean_results(run):
         for name, entry in results.items():
             if isinstance(entry, dict) and "accuracy" in entry:
-                conditions = {"data": entry.get("data"), "n": entry.get("n_test")}
+                conditions = {"data": entry.get("data"), "n": entry.get("n_test"), "image size": image_size(run)}
                 conditions |= {key: value for key, value in entry.items() if key not in OUTCOMES}
                 conditions.pop("n_test", None)
                 found.append((entry.get("checkpoint") or "", _accuracy(name, conditions, entry)))
@@ -100,6 +100,7 @@ def _robust(run: RunFolder) -> Found:
         base = {
             "data": data.get("name"),
             "n": data.get("n"),
+            "image size": image_size(run),
             "images": data.get("selection"),
             "seed of the images": data.get("seed"),
             "protocol": seen["label"],
@@ -154,6 +155,7 @@ def latent_conditions(run: RunFolder) -> dict[str, Any]:
     return {
         "data": data.get("name"),
         "n": data.get("n"),
+        "image size": image_size(run),
         "images": data.get("selection"),
         "seed of the images": data.get("seed"),
         "protocol": run.latent["label"],
@@ -163,15 +165,26 @@ def latent_conditions(run: RunFolder) -> dict[str, Any]:
     }
 
 
+def image_size(run: RunFolder) -> str | int | None:
+    """Pixels a side of the run's images; None where no run wrote the folder."""
+    return (run.setting("data.image_size") or "as stored") if run.is_run else None
+
+
 def _transferred(run: RunFolder) -> Found:
-    found = []
+    found, protocol = [], run.transfer.get("protocol") or {}
     for name, entry in (run.transfer.get("sets") or {}).items():
         if "accuracy" in entry:
             conditions = {"data": name, "n": entry["n_test"], "protocol": run.transfer["label"]}
-            conditions |= {key: entry.get(key) for key in ("metric", "n_train", "n_val", "words")}
-            conditions |= {"image size": run.transfer["image_size"], "domain": run.transfer["subject"].get("domain")}
+            conditions |= {key: entry.get(key) for key in ("metric", "n_train", "n_val", "selection")}
+            conditions |= {
+                "layer": entry.get("layer") or protocol.get("layer"),
+                "image size": run.transfer["image_size"],
+            }
+            conditions |= {"domain": run.transfer["subject"].get("domain")}
             checkpoint = run.transfer["subject"].get("checkpoint") or ""
-            found.append((checkpoint, _accuracy(f"transfer to {name}", conditions, entry)))
+            figure = _accuracy(f"transfer to {name}", conditions, entry)
+            penalty = f", l2 {entry['l2']:.3g}" if entry.get("l2") is not None else ""
+            found.append((checkpoint, replace(figure, words=figure.words + penalty)))
     return found
 
 

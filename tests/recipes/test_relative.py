@@ -1,5 +1,6 @@
 """Drops, gaps and slopes: behind the cells as paper 003 prints them, and as claims."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,10 +9,11 @@ import yaml
 from sparring.config import RunConfig
 from sparring.recipes import paper
 from sparring.recipes.budgets import BUDGETS
+from sparring.recipes.keys import attacked
 from sparring.recipes.recipe import Column, Recipe, Row
 from sparring.recipes.relative import DROP, against, behind, behind_printed, gap, slope
 from sparring.recipes.reproduce import find, table
-from sparring.recipes.susceptible import Loses, Steeper
+from sparring.recipes.susceptible import Loses, Steeper, drops_of
 
 FULL = BUDGETS["full"]
 PRINTED = {
@@ -165,7 +167,55 @@ def test_the_papers_own_figures_come_before_computed_ones():
     lines = "\n".join(table(RECIPE, FULL, SEEN))
     assert "| ours | 1 | 50.0 (50) | 20.0 ↓60.0 Δ+10.0 ↑60.0 (20 ↓60 Δ+10 ↑61) |" in lines
     assert "| base | 2 | 70.0 ± 14.1 [60.0, 80.0] (80) | 17.5 ± 3.5 [15.0, 20.0] ↓75.0 Δ+25.0 (20 ↓75 Δ+25) |" in lines
-    assert "- ↓: percent of the clean accuracy that are lost" in lines
+    assert "- ↓: percent of the clean accuracy on the same images that are lost" in lines
+
+
+def test_a_drop_is_of_the_clean_accuracy_on_the_same_images():
+    seen = [
+        {
+            "row": name,
+            "seed": 0,
+            "budget": FULL.label,
+            "data": "some",
+            "results": {
+                "clean": {"accuracy": 0.9, "n": 10_000},
+                "fgsm": {"accuracy": 0.2, "n": 100, "clean_accuracy": share},
+                "pgd": {"accuracy": 0.2, "n": 100},
+            },
+        }
+        for name, share in (("base", 0.8), ("twin", 0.4), ("ours", 0.5))
+    ]
+    ours, (_, fgsm, pgd, _) = RECIPE.row("ours"), RECIPE.columns
+    # of .5, .4 and .8 on those 100 images: drops .6, .5 and .75, not those of .9 on 10,000 images
+    assert behind(RECIPE, fgsm, ours, FULL, seen) == " ↓60.0 Δ+10.0 ↑60.0"
+    # how many are right of the same images is not known: no share is printed
+    assert behind(RECIPE, replace(pgd, derived=(DROP,)), ours, FULL, seen) == ""
+    assert "fgsm: undecided (+10.00 points" in Loses("ours", "twin", "why", ("fgsm",)).judge(seen, "fgsm")
+    assert drops_of(seen, "ours", "clean", ["fgsm", "pgd"]) == {"fgsm": pytest.approx(0.6)}
+
+
+def test_every_attacked_figure_keeps_the_clean_accuracy_of_its_evaluation():
+    def entry(clean, n):
+        corrupted = {"mean_accuracy": 0.3, "n": n, "words": "fog", "accuracy": {"fog": [0.3]}, "severities": [1]}
+        return {
+            "clean": {"accuracy": clean, "n": n},
+            "attacks": {"pgd": {"accuracy": 0.1, "n": n}},
+            "corruptions": corrupted | {"clean_accuracy": clean + 0.01},
+            "label": "robustness v2",
+            "subject": {"words": "somebody"},
+        }
+
+    found = attacked(entry(0.5, 100), " 1/255") | attacked(entry(0.7, 1000), "")
+    kept = {key: (figure["n"], figure.get("clean_accuracy")) for key, figure in found.items()}
+    assert kept == {
+        "clean": (1000, None),
+        "pgd": (1000, 0.7),
+        "pgd 1/255": (100, 0.5),
+        "corruptions": (1000, 0.71),
+        "fog 1": (1000, 0.71),
+        "corruptions 1/255": (100, 0.51),
+        "fog 1 1/255": (100, 0.51),
+    }
 
 
 def test_gaps_that_the_paper_prints_stand_in_its_brackets():

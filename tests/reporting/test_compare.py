@@ -105,6 +105,47 @@ def test_what_was_not_measured_alike_is_loud_and_never_in_one_row(two, tmp_path,
     assert [row.count("-") for row in knn] == [1, 1] and len({row[1] for row in knn}) == 2
 
 
+def transferred(path, **changes):
+    """transfer.json of one data set."""
+    entry = {"accuracy": 0.5, "interval": [0.4, 0.6], "n_train": 90, "n_val": 10, "n_test": 50, "metric": "top-1"}
+    entry |= {
+        "l2": 0.01,
+        "l2_at_edge": False,
+        "layer": "h",
+        "selection": "official splits",
+        "words": "l2 0.01 of 45 chosen",
+    }
+    read = {"schema": 1, "label": "transfer v1", "protocol": {"name": "transfer", "layer": "h"}, "image_size": 16}
+    read |= {"subject": {"words": "clae", "checkpoint": None, "domain": "clean"}, "seed": 0, "environment": {}}
+    (path / "transfer.json").write_text(json.dumps(read | {"sets": {"pets": entry | changes}}))
+
+
+def test_the_penalty_that_validation_chose_is_no_condition(two, tmp_path):
+    transferred(two[0])
+    transferred(two[1], l2=10.0, words="l2 10 of 45 chosen", accuracy=0.55)
+    read, _, document = text_of(two, tmp_path)
+    assert read.doubts == []
+    shown = ["50.0 % [40.0, 60.0], l2 0.01", "55.0 % [40.0, 60.0], l2 10"]
+    assert ["transfer to pets", "n = 50, pets", *shown] in rows_of(document)
+    transferred(two[1], layer="z", selection="a tenth held out")
+    (doubt,) = text_of(two, tmp_path)[0].doubts
+    assert "selection official splits in a, against a tenth held out in b; layer h in a, against z in b" in doubt
+
+
+def test_other_image_sizes_are_not_comparable(tmp_path):
+    runs = [
+        write_run(tmp_path / name, replace(CONFIG, data=replace(CONFIG.data, image_size=size)))
+        for name, size in (("a", 16), ("b", 24))
+    ]
+    for run in runs:
+        (run / "metrics.jsonl").unlink()
+        robust(run, RIGHT)
+    doubts = " ".join(text_of(runs, tmp_path)[0].doubts)
+    assert "image size 16 in a, against 24 in b" in doubts
+    for name in ("knn", "logistic", "clean", "pgd"):
+        assert re.search(rf"Not comparable: [^(]*\b{name}\b", doubts), name
+
+
 def test_outcomes_are_no_conditions(two, tmp_path):
     change(two[1], "logistic", accuracy=0.75, seed=1, best_epoch=3, epochs_trained=2, checkpoint="epoch-0002")
     change(two[1], "knn", checkpoint="epoch-0002")
