@@ -8,82 +8,20 @@ log.txt says who did what when.
 from __future__ import annotations
 
 import json
-import re
 import shutil
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from sparring.config import DataConfig, EvaluationConfig, RunConfig
+from sparring.config import RunConfig
 from sparring.measuring import TransferConfig
-from sparring.recipes.budgets import Budget, brought
+from sparring.recipes import conditions
+from sparring.recipes.budgets import Budget
 from sparring.recipes.keys import attacked, counts, distances, last_epochs, perturbations
-from sparring.recipes.measurements import Clean, Latent, Measurement, Perturbed, Robust, Transferred, digest_of, once
+from sparring.recipes.measurements import Clean, Latent, Measurement, Perturbed, Robust, Transferred
+from sparring.recipes.place import Place, configured, data_label, folder_of, result_file
 from sparring.recipes.recipe import Recipe, Row
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a recipe's images come from and where its files go."""
-
-    data: DataConfig | None = None
-    """Images instead of the recipe's data set: its name, root and test_root count."""
-    label: str | None = None
-    """What those images are called beside every figure."""
-    out: Path = Path("results")
-    runs: Path = Path("runs/recipes")
-    download: bool = False
-    """Whether a data set that is not there may be downloaded."""
-    transfer_root: str | None = None
-    """Folder with a folder for each data set of a transfer; None is ~/.cache/sparring."""
-
-    def on(self, run: RunConfig) -> RunConfig:
-        """`run` on these images."""
-        if self.data is None:
-            return replace(run, data=replace(run.data, download=self.download))
-        given = self.data
-        size = run.data.image_size or (32 if given.name == "folder" else None)
-        data = replace(
-            run.data,
-            name=given.name,
-            root=given.root,
-            test_root=given.test_root,
-            download=self.download,
-            image_size=size,
-            resize=run.data.resize if given.name in ("folder", run.data.name) else None,
-        )
-        if given.name in ("folder", run.data.name):
-            return replace(run, data=data)
-        # another data set has its own normalisation and augmentation
-        return replace(run, data=replace(data, views=None), encoder=replace(run.encoder, mean=None, std=None))
-
-
-def configured(row: Row, seed: int, budget: Budget, place: Place) -> RunConfig:
-    """The complete configuration of a cell."""
-    run = place.on(budget.scaled(row.run))
-    if row.given is not None:
-        run = replace(run, data=brought(run.data, budget.weights_size))
-    return replace(run, training=replace(run.training, seed=seed, progress=False), out=None)
-
-
-def folder_of(row: Row, seed: int, budget: Budget, place: Place) -> Path:
-    """Where a cell lives: how it is evaluated is no part of what is trained."""
-    config = configured(row, seed, budget, place)
-    digest, home = digest_of(replace(config, evaluation=EvaluationConfig())), place.runs / budget.name
-    if row.given is not None:
-        from sparring.recipes.given import identity
-
-        return home / f"{slug(row.name)}-seed{seed}-{digest}-{identity(row)}"
-    kept = sorted(
-        home.glob(f"*-seed{seed}-{digest}")
-    )  # an earlier version named it after the first row that it was for
-    return kept[0] if kept else home / f"{config.method.name}-seed{seed}-{digest}"
-
-
-def result_file(recipe: Recipe, row: Row, seed: int, budget: Budget, place: Place) -> Path:
-    """The JSON of a cell."""
-    return place.out / recipe.name / f"{slug(row.name)}-{budget.name}-seed{seed}.json"
 
 
 @dataclass(frozen=True)
@@ -129,22 +67,23 @@ class Cell:
 
     def measurements(self) -> list[Measurement]:
         """All that is measured of it, in the order of the columns."""
-        recipe, evaluation = self.recipe, self.config.evaluation
+        recipe, evaluation, where = self.recipe, self.config.evaluation, self.config.data
         found: list[Measurement] = []
         if recipe.protocols:
-            found.append(Clean(recipe.protocols, recipe.version, evaluation))
+            found.append(Clean(recipe.protocols, recipe.version, evaluation, where))
         if recipe.perturbed:
-            found.append(Perturbed(evaluation))
+            found.append(Perturbed(evaluation, where))
         for under in recipe.robustness:
             scaled = replace(self.budget.robustness(under.config), classifier=self.row.classifier)
-            found.append(Robust(scaled, evaluation))
+            found.append(Robust(scaled, evaluation, where))
         if recipe.latent is not None:
-            found.append(Latent(self.budget.latent(recipe.latent), evaluation))
+            found.append(Latent(self.budget.latent(recipe.latent), evaluation, where))
         absent = self.left_out()
-        for name in recipe.transfer:
-            if f"transfer-{name}" not in absent:
-                found.append(Transferred(self.moved(name), self.budget.penalties))
-        return found
+        return found + [self.transferred(name) for name in recipe.transfer if f"transfer-{name}" not in absent]
+
+    def transferred(self, name: str) -> Transferred:
+        """Its transfer to a data set."""
+        return Transferred(self.moved(name), self.budget.penalties)
 
     def moved(self, name: str) -> TransferConfig:
         """How the encoder is transferred to a data set; the smoke size has textures in the place of all."""
@@ -152,14 +91,21 @@ class Cell:
         return TransferConfig([name], place.transfer_root, place.download, generated=self.budget.name == "smoke")
 
     def left_out(self) -> dict[str, str]:
-        """By their keys, the data sets of a transfer that are not there, with where to get them."""
+        """By their keys, the data sets of a transfer that were not measured and are not there, with where to get them."""
         from sparring.data.transfer import missing
 
         found = {name: missing(name, self.moved(name)) for name in self.recipe.transfer}
-        return {f"transfer-{name}": sentence for name, sentence in found.items() if sentence}
+        return {
+            f"transfer-{name}": sentence
+            for name, sentence in found.items()
+            if sentence and not is_measured(self, self.transferred(name))
+        }
 
     def finished(self) -> bool:
-        """Whether its JSON is there. A ValueError if the file of that name holds figures of other images or another size."""
+        """Whether its JSON is there and nothing is missing in it that can be measured of the trained run.
+
+        A ValueError if the file of that name holds figures of other images, another size, or measured otherwise.
+        """
         if not self.file.exists():
             return False
         found = json.loads(self.file.read_text())
@@ -170,12 +116,21 @@ class Cell:
         for key, ours in (("data", data_label(self.recipe, self.place)), ("budget", self.label)):
             if found[key] != ours:
                 raise ValueError(f"{self.file} has figures of {key} {found[key]!r}, not {ours!r}: choose another --out")
-        return True
+        if differing := conditions.differences(self, found):
+            raise ValueError(
+                f"{self.file}: {self.words} was trained or measured otherwise: {'; '.join(differing)}: choose another --out"
+            )
+        can = self.row.given is not None or trained(self)
+        return not (can and conditions.to_add(self, found))
 
-
-def data_label(recipe: Recipe, place: Place) -> str:
-    """What the images are called beside every figure."""
-    return place.label or (place.data.name if place.data else recipe.data)
+    def check_measurable(self) -> None:
+        """A ValueError, before any training, if all that would be measured is a transfer, and none of its data sets is there."""
+        if self.recipe.transfer and not self.measurements():
+            reasons = list(self.left_out().values())
+            more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
+            raise ValueError(
+                f"{self.recipe.name} measures nothing but transfers, and no data set of them is there: {reasons[0]}{more}"
+            )
 
 
 def trained(cell: Cell) -> bool:
@@ -206,11 +161,18 @@ def measured_file(cell: Cell, measurement: Measurement) -> Path:
     return cell.home / "measured" / f"{measurement.name}.json"
 
 
+def is_measured(cell: Cell, measurement: Measurement) -> bool:
+    """Whether it was taken before, by the same version of its protocol and with the same settings."""
+    return conditions.kept(measured_file(cell, measurement), measurement.conditions)
+
+
 def measure_cell(cell: Cell, measurement: Measurement) -> dict[str, Any]:
     """The figures of one measurement, from its file if it was taken before."""
     file = measured_file(cell, measurement)
     state = file.with_suffix(".autoattack")
-    return once(file, lambda: measurement.take(cell.run, state, report=cell.budget.report))
+    return conditions.once(
+        file, measurement.conditions, lambda: measurement.take(cell.run, state, report=cell.budget.report)
+    )
 
 
 def write_cell(cell: Cell) -> None:
@@ -226,7 +188,10 @@ def write_cell(cell: Cell) -> None:
         "data": data_label(recipe, cell.place),
         "budget": cell.label,
         "rerun": f"sparring reproduce {recipe.name} --budget {cell.budget.name} --rows '{row.name}' --seeds {cell.seed}",
+        "conditions": conditions.of_cell(cell),
     }
+    if row.given is None and (adapted := cell.place.adapted(row.run)):
+        about["adapted"] = adapted
     if row.given is not None:
         from sparring.recipes.given import of_weights as make
     else:
@@ -271,7 +236,7 @@ def figures(cell: Cell) -> tuple[dict[str, Any], dict[str, Any]]:
     more: dict[str, Any] = {}
     suffixes = iter(under.suffix for under in cell.recipe.robustness)
     for measurement in cell.measurements():
-        entry = json.loads(measured_file(cell, measurement).read_text())
+        entry = conditions.figures_in(measured_file(cell, measurement))
         if isinstance(measurement, Clean):
             results |= entry | last_epochs(entry)
         elif isinstance(measurement, Perturbed):
@@ -289,8 +254,3 @@ def figures(cell: Cell) -> tuple[dict[str, Any], dict[str, Any]]:
     if cell.left_out():
         more["left_out"] = cell.left_out()
     return results | counts(cell.run), more
-
-
-def slug(name: str) -> str:
-    """A row's name as part of a file's."""
-    return re.sub(r"[^a-z0-9.]+", "-", name.lower().replace("+", " plus ")).strip("-")

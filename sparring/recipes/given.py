@@ -21,12 +21,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sparring.recipes.budgets import MADE, Budget
+from sparring.recipes.conditions import once
 from sparring.recipes.keys import attacked
-from sparring.recipes.measurements import digest_of, once
+from sparring.recipes.measurements import Clean, Robust
 from sparring.recipes.recipe import Recipe, Row, Under, Weights
 
 if TYPE_CHECKING:
-    from sparring.recipes.cell import Cell, Place
+    from sparring.recipes.cell import Cell
+    from sparring.recipes.place import Place
 
 
 def bring(recipes: Sequence[Recipe], texts: Iterable[str], *, download: bool = False) -> list[Recipe]:
@@ -128,7 +130,7 @@ def check_weights(recipe: Recipe, rows: Sequence[str], budget: Budget, place: Pl
     asked for by its name and has none."""
     from sparring.data import load_images
     from sparring.encoders.published import load_published
-    from sparring.recipes.cell import configured
+    from sparring.recipes.place import configured
 
     for name in rows:
         if not_given(recipe.row(name), budget):
@@ -230,8 +232,8 @@ def _measured(cell: Cell, weights: Weights) -> tuple[dict[str, Any], dict[str, A
     results: dict[str, Any] = {}
     more: dict[str, Any] = {}
 
-    def measure(name: str, read: str, **asked: Any) -> dict[str, Any]:
-        file = cell.home / "measured" / f"{name}.json"
+    def measure(measurement: Clean | Robust, read: str, **asked: Any) -> dict[str, Any]:
+        file = cell.home / "measured" / f"{measurement.name}.json"
 
         def make() -> dict[str, Any]:
             config = replace(cell.config, out=str(cell.run), evaluation=replace(evaluation))
@@ -241,15 +243,15 @@ def _measured(cell: Cell, weights: Weights) -> tuple[dict[str, Any], dict[str, A
             )
             return json.loads((cell.run / read).read_text())
 
-        return once(file, make)
+        return once(file, measurement.conditions, make)
 
-    fitting = digest_of(evaluation)
-    if recipe.protocols:
-        name = f"clean-{'-'.join(recipe.protocols)}-{recipe.version}-{fitting}"
-        results |= measure(name, "results.json", protocols=recipe.protocols, version=recipe.version)
-    for under in recipe.robustness:
-        scaled = replace(cell.budget.robustness(under.config), classifier=cell.row.classifier)
-        entry = measure(f"robustness-{fitting}-{digest_of(scaled)}", "robustness.json", robustness=scaled)
-        results = attacked(entry, under.suffix) | results
-        more |= {"corruptions": entry["corruptions"]} if entry.get("corruptions") else {}
+    suffixes = iter(under.suffix for under in recipe.robustness)
+    for measurement in cell.measurements():
+        if isinstance(measurement, Clean):
+            asked = {"protocols": recipe.protocols, "version": recipe.version}
+            results |= measure(measurement, "results.json", **asked)
+        elif isinstance(measurement, Robust):
+            entry = measure(measurement, "robustness.json", robustness=measurement.config)
+            results = attacked(entry, next(suffixes)) | results
+            more |= {"corruptions": entry["corruptions"]} if entry.get("corruptions") else {}
     return results, more

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from sparring.config import EvaluationConfig
+from sparring.config import DataConfig, EvaluationConfig, RunConfig
 from sparring.measuring import LatentConfig, RobustnessConfig, TransferConfig
 
 
@@ -21,18 +20,25 @@ class Clean:
     protocols: tuple[str, ...]
     version: Literal["default", "paper"]
     evaluation: EvaluationConfig
+    where: DataConfig | None = None
+    """Where the images are now; None is where the run was trained on them."""
 
     @property
     def name(self) -> str:
         """Of its file."""
         return f"clean-{'-'.join(self.protocols)}-{self.version}-{digest_of(self.evaluation)}"
 
+    @property
+    def conditions(self) -> dict[str, Any]:
+        """Versions of protocols and all settings that the figures depend on."""
+        of = {"version": self.version, "evaluation": changed(self.evaluation)}
+        return {"protocols": versions(*self.protocols), **of}
+
     def take(self, run: Path, state: Path, *, report: bool) -> dict[str, Any]:
         """The figures by protocol."""
         from sparring import experiment
-        from sparring.training.run_folder import load_config
 
-        config = replace(load_config(run), evaluation=self.evaluation)
+        config = replace(stored(run, self.where), evaluation=self.evaluation)
         return experiment.measure(run, config, protocols=self.protocols, version=self.version, report=report)
 
 
@@ -42,18 +48,23 @@ class Perturbed:
 
     stage: ClassVar[str] = "perturbations"
     evaluation: EvaluationConfig
+    where: DataConfig | None = None
 
     @property
     def name(self) -> str:
         """Of its file."""
         return f"perturbations-{digest_of(self.evaluation)}"
 
+    @property
+    def conditions(self) -> dict[str, Any]:
+        """Versions of protocols and all settings that the figures depend on."""
+        return {"protocols": versions("logistic"), "evaluation": changed(self.evaluation)}
+
     def take(self, run: Path, state: Path, *, report: bool) -> dict[str, Any]:
         """analysis.json."""
         from sparring import experiment
-        from sparring.training.run_folder import load_config
 
-        config = replace(load_config(run), evaluation=self.evaluation)
+        config = replace(stored(run, self.where), evaluation=self.evaluation)
         experiment.measure(run, config, protocols=("logistic",))
         return json.loads((run / "analysis.json").read_text())
 
@@ -65,17 +76,31 @@ class Robust:
     stage: ClassVar[str] = "robustness"
     config: RobustnessConfig
     evaluation: EvaluationConfig
+    where: DataConfig | None = None
 
     @property
     def name(self) -> str:
         """Of its file."""
-        return f"robustness-{digest_of(self.evaluation)}-{digest_of(self.config)}"
+        return f"robustness-{digest_of(self.evaluation)}-{digest_of(self._named)}"
+
+    @property
+    def conditions(self) -> dict[str, Any]:
+        """Versions of protocols and all settings that the figures depend on."""
+        fitted = [self.config.classifier] if self.config.classifier else ["own", "logistic"]
+        of = {"settings": changed(self._named), "evaluation": changed(self.evaluation)}
+        return {"protocols": versions("robustness", *fitted), **of}
+
+    @property
+    def _named(self) -> RobustnessConfig:
+        """The settings, with the name of a folder of corrupted images in the place of its path."""
+        root = self.config.corrupted_root
+        return replace(self.config, corrupted_root=root and Path(root).name)
 
     def take(self, run: Path, state: Path, *, report: bool) -> dict[str, Any]:
         """robustness.json. AutoAttack keeps what it has done in `state`."""
         from sparring import robustness
 
-        robustness.of_a_run(run, settings(self.evaluation), self.config, state=state, report=report)
+        robustness.of_a_run(run, settings(self.evaluation, self.where), self.config, state=state, report=report)
         return json.loads((run / "robustness.json").read_text())
 
 
@@ -86,17 +111,24 @@ class Latent:
     stage: ClassVar[str] = "latent"
     config: LatentConfig
     evaluation: EvaluationConfig
+    where: DataConfig | None = None
 
     @property
     def name(self) -> str:
         """Of its file."""
         return f"latent-{digest_of(self.evaluation)}-{digest_of(self.config)}"
 
+    @property
+    def conditions(self) -> dict[str, Any]:
+        """Versions of protocols and all settings that the figures depend on."""
+        of = {"settings": changed(self.config), "evaluation": changed(self.evaluation)}
+        return {"protocols": versions("latent"), **of}
+
     def take(self, run: Path, state: Path, *, report: bool) -> dict[str, Any]:
         """latent.json."""
         from sparring import latent
 
-        latent.of_a_run(run, settings(self.evaluation), self.config, report=report)
+        latent.of_a_run(run, settings(self.evaluation, self.where), self.config, report=report)
         return json.loads((run / "latent.json").read_text())
 
 
@@ -117,9 +149,18 @@ class Transferred:
 
     @property
     def name(self) -> str:
-        """Of its file; where the images lie changes no figure."""
-        own = replace(self.config, root=None, download=False, workers=TransferConfig().workers)
-        return f"{self.key}-{digest_of(own)}" + (f"-{self.penalties}" if self.penalties else "")
+        """Of its file."""
+        return f"{self.key}-{digest_of(self._own)}" + (f"-{self.penalties}" if self.penalties else "")
+
+    @property
+    def conditions(self) -> dict[str, Any]:
+        """Versions of protocols and all settings that the figures depend on."""
+        return {"protocols": versions("transfer"), "settings": changed(self._own), "penalties": self.penalties}
+
+    @property
+    def _own(self) -> TransferConfig:
+        """The settings; where the images lie changes no figure."""
+        return replace(self.config, root=None, download=False, workers=TransferConfig().workers)
 
     def take(self, run: Path, state: Path, *, report: bool) -> dict[str, Any]:
         """The figure, as transfer.json has it. ValueError if the data set is damaged."""
@@ -145,29 +186,49 @@ class Transferred:
 Measurement = Clean | Perturbed | Robust | Latent | Transferred
 
 
-def settings(evaluation: EvaluationConfig) -> dict[str, Any]:
-    """The given fields by their dotted names."""
-    return {f"evaluation.{key}": value for key, value in asdict(evaluation).items() if value is not None}
+def settings(evaluation: EvaluationConfig, where: DataConfig | None = None) -> dict[str, Any]:
+    """The given fields, and where the images are, by their dotted names."""
+    given = {f"evaluation.{key}": value for key, value in asdict(evaluation).items() if value is not None}
+    return given | ({f"data.{key}": getattr(where, key) for key in PLACES} if where else {})
 
 
-def once(file: Path, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """What `file` holds, or what `make` makes and is then written into it."""
-    from sparring.training.run_folder import write_json
+PLACES = ("root", "test_root", "download")
+"""Settings that say where images are, not which."""
 
-    if not file.exists():
-        file.parent.mkdir(parents=True, exist_ok=True)
-        write_json(file, make())
-    return json.loads(file.read_text())
+
+def stored(run: Path, where: DataConfig | None) -> RunConfig:
+    """The configuration of a run folder, its images where they are now."""
+    from sparring.training.run_folder import load_config
+
+    config = load_config(run)
+    moved = {key: getattr(where, key) for key in PLACES} if where else {}
+    return replace(config, data=replace(config.data, **moved))
+
+
+def versions(*names: str) -> dict[str, int]:
+    """Of protocols by their names, or of all."""
+    from sparring.evaluation import Transfer
+    from sparring.evaluation.finetuned import FINETUNED
+    from sparring.evaluation.protocols import KNN, Linear, Logistic, Own
+    from sparring.evaluation.robustness import VERSION as ROBUSTNESS
+    from sparring.latent import VERSION as LATENT
+
+    known = {kind.name: kind.version for kind in (KNN, Logistic, Linear, Own, Transfer, *FINETUNED.values())}
+    known |= {"robustness": ROBUSTNESS, "latent": LATENT}
+    return {name: known[name] for name in names or known}
 
 
 def digest_of(config: Any) -> str:
     """Eight letters that tell one configuration from another; a setting that came later and is left alone changes none."""
-    text = json.dumps(_changed(asdict(config), asdict(type(config)())), sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
+    return hashlib.sha256(json.dumps(changed(config), sort_keys=True).encode()).hexdigest()[:8]
+
+
+def changed(config: Any) -> dict[str, Any]:
+    """The settings that differ from the defaults, group by group."""
+    return _changed(asdict(config), asdict(type(config)()))
 
 
 def _changed(values: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
-    """The values that differ from the defaults, group by group."""
     return {
         key: _changed(value, defaults[key]) if isinstance(value, dict) else value
         for key, value in values.items()

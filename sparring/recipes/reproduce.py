@@ -14,11 +14,11 @@ from typing import Any
 import sparring.recipes
 from sparring.recipes.aggregate import aggregate, few_seeds, key, words_of
 from sparring.recipes.budgets import BUDGETS, Budget, brought
-from sparring.recipes.cell import Place
 from sparring.recipes.claims import Claim
 from sparring.recipes.given import wanted
 from sparring.recipes.grid import Failure, Tell, run_grid
 from sparring.recipes.paper import as_printed
+from sparring.recipes.place import Place
 from sparring.recipes.recipe import Column, Recipe, Row
 from sparring.recipes.relative import behind, behind_printed
 from sparring.recipes.tasks import plan
@@ -149,6 +149,8 @@ def measured_words(recipe: Recipe, budget: Budget, results: Sequence[Mapping[str
         words[name] = " or ".join(dict.fromkeys(entry.get("words") or entry.get("protocol", "") for entry in entries))
     for result in results:
         words |= {name: f"left out: {why}" for name, why in result.get("left_out", {}).items() if name not in words}
+    adapted = dict.fromkeys(result["adapted"] for result in results if "adapted" in result)
+    words |= {"images": "; ".join(adapted)} if adapted else {}
     return words | {derived.mark.strip(): derived.words for column in columns for derived in column.derived}
 
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sparring.recipes.budgets import Budget
-from sparring.recipes.cell import Cell, Place, measure_cell, measured_file, train_cell, trained, write_cell
+from sparring.recipes.cell import Cell, is_measured, measure_cell, measured_file, train_cell, trained, write_cell
 from sparring.recipes.given import not_given
 from sparring.recipes.measurements import Measurement
+from sparring.recipes.place import Place
 from sparring.recipes.recipe import Recipe
 
 
@@ -39,7 +40,7 @@ class CellTask:
     def finished(self) -> bool:
         """Whether the last epoch's checkpoint, the measurement's file, the cell's JSON is there."""
         if self.measurement is not None:
-            return measured_file(self.cell, self.measurement).exists()
+            return is_measured(self.cell, self.measurement)
         return trained(self.cell) if self.stage == "training" else self.cell.finished()
 
     def run(self) -> None:
@@ -65,7 +66,8 @@ def plan(
 ) -> list[CellTask]:
     """The tasks of all cells that have no JSON yet, each once, in the order in which they should begin: a recipe after the
     other, in it all rows with a seed before the next seed; rows whose weights nobody gave are left out. No `rows` are all,
-    no `seeds` the budget's or recipe's number."""
+    no `seeds` the budget's or recipe's number. Raises ValueError, before any work, for a JSON that holds figures trained or
+    measured otherwise, and for a cell of which nothing can be measured."""
     tasks: dict[str, CellTask] = {}
     for recipe in recipes:
         size = budget.of(recipe.name)
@@ -75,7 +77,10 @@ def plan(
                 if not_given(row, size):
                     continue
                 cell = Cell(recipe, row, seed, size, place)
-                for task in () if cell.finished() else of_cell(cell):
+                if cell.finished():
+                    continue
+                cell.check_measurable()
+                for task in of_cell(cell):
                     found = tasks.setdefault(task.name, task)
                     if recipe.name not in found.recipes:
                         tasks[task.name] = replace(found, recipes=(*found.recipes, recipe.name))

@@ -7,9 +7,9 @@ import pytest
 
 from sparring.recipes.aggregate import aggregate, figure
 from sparring.recipes.budgets import BUDGETS
-from sparring.recipes.cell import Place
 from sparring.recipes.claims import Claim
 from sparring.recipes.leaderboard import leaderboard
+from sparring.recipes.place import Place
 from sparring.recipes.recipe import Column, Recipe, Row
 from sparring.recipes.reproduce import summary, table, verdicts, write_summary
 from tests.recipes.tiny import RECIPE

@@ -7,9 +7,10 @@ import pytest
 
 from sparring.recipes import clae_attacks, clae_batch, clae_depth, clae_epochs, clae_figure3, clae_figure4, clae_table1
 from sparring.recipes.budgets import BUDGETS, labelled
-from sparring.recipes.cell import Cell, folder_of
+from sparring.recipes.cell import Cell
 from sparring.recipes.clae_rows import BASES, SIMCLR, against, name_of
 from sparring.recipes.keys import last_epochs, perturbations
+from sparring.recipes.place import folder_of
 from sparring.recipes.reproduce import find, place_of, reproduce
 
 FULL, SHORT, SMOKE = (BUDGETS[name].of("clae.table1") for name in ("full", "short", "smoke"))

@@ -14,9 +14,9 @@ from sparring.config import AttackConfig, DataConfig
 from sparring.measuring import LatentConfig, RobustnessConfig
 from sparring.recipes import cell, paper
 from sparring.recipes.budgets import BUDGETS
-from sparring.recipes.cell import Place
 from sparring.recipes.claims import Above, Change, Claim, Trend
-from sparring.recipes.measurements import Robust
+from sparring.recipes.measurements import Robust, digest_of
+from sparring.recipes.place import Place, slug
 from sparring.recipes.recipe import derived
 from sparring.recipes.reproduce import find, place_of, recipes, reproduce, summary
 
@@ -51,7 +51,7 @@ def test_every_figure_of_every_recipe_is_one_of_the_papers():
 def test_a_recipe_is_whole(name):
     recipe = recipes()[name]
     names = [row.name for row in recipe.rows]
-    assert len(names) == len(set(names)) == len({cell.slug(row) for row in names})
+    assert len(names) == len(set(names)) == len({slug(row) for row in names})
     printed = {metric for row in recipe.rows for metric in row.paper}
     for column in recipe.columns:
         assert column.paper is None or column.paper in printed, column
@@ -101,10 +101,10 @@ def test_budgets_shrink_attacks_and_say_so():
 
 
 def test_a_digest_is_of_what_differs_from_the_defaults():
-    assert cell.digest_of(AttackConfig()) == cell.digest_of(AttackConfig())
-    assert len({cell.digest_of(AttackConfig(eps=eps)) for eps in (None, 0.1, 0.2)}) == 3
+    assert digest_of(AttackConfig()) == digest_of(AttackConfig())
+    assert len({digest_of(AttackConfig(eps=eps)) for eps in (None, 0.1, 0.2)}) == 3
     run = find("ascl.table2").row("ADV").run
-    assert cell.digest_of(run) != cell.digest_of(derived(run, {"training.seed": 1}))
+    assert digest_of(run) != digest_of(derived(run, {"training.seed": 1}))
 
 
 def test_other_images_keep_the_rows_encoder_unless_they_are_of_another_kind(tmp_path):

@@ -1,15 +1,17 @@
 """Table 2 of CLAE: its figures, and the transfer of a cell's encoder, with data sets that are there and that are not."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import pytest
 
 from sparring.recipes.budgets import BUDGETS
-from sparring.recipes.cell import Cell, Place, measure_cell, write_cell
+from sparring.recipes.cell import Cell, measure_cell, write_cell
 from sparring.recipes.measurements import Transferred
+from sparring.recipes.place import Place
 from sparring.recipes.recipe import Row
-from sparring.recipes.reproduce import find, table, verdicts
+from sparring.recipes.reproduce import find, reproduce, table, verdicts
 from sparring.training import train
 from tests.data import layouts
 from tests.training.runs import tiny
@@ -75,6 +77,50 @@ def test_what_is_there_is_measured_once_and_the_rest_left_out(cell, monkeypatch)
         and "transfer-pets, n = 6 (linear_top1 pets, mean per class)" in lines
     )
     assert "transfer-flowers: not measured" in "\n".join(verdicts(find("clae.table2"), FULL, [written]))
+
+
+def test_a_data_set_that_comes_later_is_measured_and_nothing_else(cell, tmp_path, monkeypatch):
+    shutil.copytree(cell.place.runs, tmp_path / "runs")
+    sets = tmp_path / "sets"
+    where = Place(out=tmp_path / "results", runs=tmp_path / "runs", transfer_root=str(sets))
+    mine = replace(cell, place=where)
+    assert mine.home.is_dir() and mine.home != cell.home
+    shutil.rmtree(mine.home / "measured", ignore_errors=True)
+    taken, told = [], []
+
+    def take(measurement, *_, **__):
+        taken.append(measurement.key)
+        return {"accuracy": 0.5, "n_test": 6, "protocol": "transfer v1"}
+
+    monkeypatch.setattr(Transferred, "take", take)
+    monkeypatch.setattr("sparring.recipes.cell.train_cell", lambda _: pytest.fail("trained again"))
+
+    def run():
+        told.clear()
+        return reproduce(cell.recipe, FULL, seeds=[0], place=where, tell=told.append)
+
+    with pytest.raises(
+        ValueError, match="clae.table2 measures nothing but transfers, and no data set of them is there"
+    ):
+        run()
+    assert not where.out.exists() and not taken
+    layouts.flowers(sets / "flowers")
+    assert "- transfer-pets: left out: " in run() and taken == ["transfer-flowers"]
+    assert run() and told == []
+    layouts.pets(sets / "pets")
+    shutil.rmtree(sets / "flowers")  # what was measured of it stays
+    assert "transfer-pets, n = 6" in run() and taken == ["transfer-flowers", "transfer-pets"]
+    assert [line.split(": ")[2].split(",")[0] for line in told] == ["transfer", "results"]
+    written = json.loads(mine.file.read_text())
+    assert list(written["results"]) == ["transfer-flowers", "transfer-pets"]
+    assert list(written["left_out"]) == ["transfer-dtd", "transfer-cars"]
+    assert run() and told == []
+    # without the trained run there is nothing to measure it with
+    (sets / "dtd").mkdir()
+    (sets / "dtd" / "some").write_text("")
+    assert not mine.finished()
+    shutil.rmtree(mine.home / "run")
+    assert mine.finished()
 
 
 def test_where_the_images_lie_changes_no_name(cell):

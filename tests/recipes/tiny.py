@@ -13,8 +13,8 @@ from sparring.config import DataConfig, MethodConfig, RunConfig
 from sparring.measuring import RobustnessConfig
 from sparring.recipes import workers
 from sparring.recipes.budgets import BUDGETS
-from sparring.recipes.cell import Place
 from sparring.recipes.grid import run_grid
+from sparring.recipes.place import Place
 from sparring.recipes.recipe import Column, Recipe, Row, Under
 from sparring.recipes.tasks import plan
 
