@@ -11,6 +11,7 @@ from typing import Any
 from sparring.evaluation import bootstrap_interval, paired_difference
 from sparring.recipes.budgets import Budget
 from sparring.recipes.claims import not_finite, of_row, without_figure
+from sparring.recipes.given import not_given
 from sparring.recipes.recipe import Column, Recipe
 
 Result = Mapping[str, Any]
@@ -111,6 +112,7 @@ def aggregate(recipe: Recipe, budget: Budget, results: Sequence[Result], verdict
             if any(result["row"] == row.name for result in results)
         ],
         "claims": [line.removeprefix("- ") for line in verdicts],
+        "missing": missing(recipe, budget, results),
     }
 
 
@@ -121,6 +123,34 @@ def few_seeds(results: Sequence[Result]) -> str:
     return "; narrower than its name with so few seeds: with 3 it covers the true mean about 75 % of the time" * (
         2 <= seeds <= 5
     )
+
+
+def missing(recipe: Recipe, budget: Budget, results: Sequence[Result]) -> dict[str, list[int]]:
+    """By row, the seeds of the recipe at this size that have no result: not run, or failed. Rows whose weights nobody gave
+    are left out."""
+    found = {}
+    for row in recipe.rows:
+        done = {result["seed"] for result in results if result["row"] == row.name}
+        absent = [seed for seed in seeds_of(recipe, budget) if seed not in done]
+        if absent and not not_given(row, budget):
+            found[row.name] = absent
+    return found
+
+
+def missing_words(recipe: Recipe, budget: Budget, results: Sequence[Result]) -> str:
+    """That in one line; empty if nothing is missing."""
+    planned = list(seeds_of(recipe, budget))
+    rows = [
+        row if seeds == planned else f"{row} seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"
+        for row, seeds in missing(recipe, budget, results).items()
+    ]
+    every = f"all {len(planned)} seeds" if len(planned) > 1 else "the one seed"
+    return f"missing, not run or failed ({every} unless said): {'; '.join(rows)}" if rows else ""
+
+
+def seeds_of(recipe: Recipe, budget: Budget) -> range:
+    """The recipe's seeds at a size."""
+    return range(min(recipe.seeds, budget.seeds or recipe.seeds))
 
 
 def key(column: Column, budget: Budget) -> str:

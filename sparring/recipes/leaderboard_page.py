@@ -7,7 +7,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from sparring.recipes.aggregate import figure, key, words_of
+from sparring.recipes.aggregate import figure, key, missing_words, words_of
 from sparring.recipes.budgets import Budget
 from sparring.recipes.leaderboard import Group, grouped, verdict_of
 from sparring.recipes.paper import as_printed
@@ -122,6 +122,8 @@ def _group(number: int, group: Group) -> str:
     versions = [f"{name}: {words}" for name, words in protocols(group).items()]
     versions += [f"schedule: {budget.schedule}"] if budget.schedule else []
     parts.append(bullets(versions))
+    if lacking := missing_words(recipe, budget, results):
+        parts.append(paragraph(f"{lacking[0].upper()}{lacking[1:]}.", "missing"))
     judged = verdicts(recipe, budget, results)
     absent = [line for line in judged if verdict_of(line) == "not measured"]
     if len(absent) < len(judged):

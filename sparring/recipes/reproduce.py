@@ -12,19 +12,20 @@ from pathlib import Path
 from typing import Any
 
 import sparring.recipes
-from sparring.recipes.aggregate import aggregate, few_seeds, key, words_of
+from sparring.recipes.aggregate import aggregate, few_seeds, key, missing_words, words_of
 from sparring.recipes.budgets import BUDGETS, Budget, brought
 from sparring.recipes.claims import Claim
 from sparring.recipes.given import wanted
 from sparring.recipes.grid import Failure, Tell, run_grid
 from sparring.recipes.paper import as_printed
-from sparring.recipes.place import Place
+from sparring.recipes.place import Place, data_label, slug
 from sparring.recipes.recipe import Column, Recipe, Row
 from sparring.recipes.relative import behind, behind_printed
 from sparring.recipes.tasks import plan
 from sparring.recipes.work import LOG
 from sparring.recipes.workers import Here, Workers
 from sparring.reporting import read_results
+from sparring.reporting.table import ALIKE, measured_alike
 from sparring.training.run_folder import write_json
 
 
@@ -72,34 +73,51 @@ def described(failures: Iterable[Failure]) -> list[str]:
 
 
 def summary(recipe: Recipe, budget: Budget, place: Place) -> str:
-    """The table and the verdicts of all results of this recipe and budget in `place.out`, as Markdown."""
+    """The table and the verdicts of all results of this recipe and budget in `place.out`, as Markdown: one of each data set,
+    that of `place` first, with a line of what is missing. Raises ValueError for figures measured unlike in one column."""
     budget = budget.of(recipe.name)
-    results = _results(recipe, budget, place)
-    measured = {result["row"] for result in results}
-    missing = [f"- {wanted(row)}" for row in recipe.rows if row.given is not None and row.name not in measured]
-    if not results:
+    groups = list(_results(recipe, budget, place).values())
+    if not groups:
         said = f"{recipe.name}: there are no results of budget {budget.name} in {place.out / recipe.name}"
-        return "\n".join([said, *missing])
-    return "\n".join([*table(recipe, budget, results), "", *verdicts(recipe, budget, results), *missing])
+        return "\n".join([said, *_not_given(recipe, [])])
+    return "\n\n".join(_summary(recipe, budget, results) for results in groups)
+
+
+def _summary(recipe: Recipe, budget: Budget, results: list[dict[str, Any]]) -> str:
+    absent = missing_words(recipe, budget, results)
+    lines = [*table(recipe, budget, results), "", *verdicts(recipe, budget, results), *_not_given(recipe, results)]
+    return "\n".join([*lines, *([f"- {absent}"] if absent else [])])
+
+
+def _not_given(recipe: Recipe, results: Sequence[Mapping[str, Any]]) -> list[str]:
+    measured = {result["row"] for result in results}
+    return [f"- {wanted(row)}" for row in recipe.rows if row.given is not None and row.name not in measured]
 
 
 def write_summary(recipe: Recipe, budget: Budget, place: Place) -> str:
     """`summary`, which is written beside the results too: summary-BUDGET.md, the figures in summary-BUDGET.json,
-    and a recipe's drawings in BUDGET.html."""
+    and a recipe's drawings in BUDGET.html. Names of a further data set's figures and drawings end in its own."""
     budget = budget.of(recipe.name)
-    text, results = summary(recipe, budget, place), _results(recipe, budget, place)
-    if results:
-        folder, figures = place.out / recipe.name, aggregate(recipe, budget, results, verdicts(recipe, budget, results))
-        write_json(folder / f"summary-{budget.name}.json", figures)
+    text, folder = summary(recipe, budget, place), place.out / recipe.name
+    groups = _results(recipe, budget, place)
+    if groups:
         (folder / f"summary-{budget.name}.md").write_text(text + "\n")
+    for number, (data, results) in enumerate(groups.items()):
+        name = budget.name + (f"-{slug(data)}" if number else "")
+        judged = verdicts(recipe, budget, results)
+        write_json(folder / f"summary-{name}.json", aggregate(recipe, budget, results, judged))
         if recipe.drawings is not None:
-            (folder / f"{budget.name}.html").write_text(drawn(recipe, results))
+            (folder / f"{name}.html").write_text(drawn(recipe, results))
     return text
 
 
-def _results(recipe: Recipe, budget: Budget, place: Place) -> list[dict[str, Any]]:
+def _results(recipe: Recipe, budget: Budget, place: Place) -> dict[str, list[dict[str, Any]]]:
+    """Results by what their images are called, those of `place` first: no figure of one is compared with one of another."""
     files = (place.out / recipe.name).glob(f"*-{budget.name}-seed*.json")
-    return [result for result in read_results(files) if result["budget"] in budget.labels]
+    read = [result for result in read_results(files) if result["budget"] in budget.labels]
+    ours = data_label(recipe, place)
+    labels = sorted({result["data"] for result in read}, key=lambda data: (data != ours, data))
+    return {data: [result for result in read if result["data"] == data] for data in labels}
 
 
 def table(recipe: Recipe, budget: Budget, results: Sequence[dict[str, Any]]) -> list[str]:
@@ -135,9 +153,23 @@ def table(recipe: Recipe, budget: Budget, results: Sequence[dict[str, Any]]) -> 
 
 
 def shown_columns(recipe: Recipe, budget: Budget, results: Sequence[Mapping[str, Any]]) -> list[Column]:
-    """Columns of which there is a figure; two attacks may shrink to one."""
+    """Columns of which there is a figure; two attacks may shrink to one. Raises ValueError as `check_alike`."""
     named = {key(column, budget): column for column in reversed(recipe.columns)}
+    check_alike(recipe, named, results)
     return [column for name, column in reversed(named.items()) if any(name in r["results"] for r in results)]
+
+
+def check_alike(recipe: Recipe, names: Iterable[str], results: Sequence[Mapping[str, Any]]) -> None:
+    """A ValueError where figures of one column were measured by other protocols or on other numbers of images, or those of
+    one row on other layers; rows may differ in the layer, where a recipe says so (CLAE's)."""
+    rows = [[result for result in results if result["row"] == row.name] for row in recipe.rows]
+    for name in names:
+        try:
+            measured_alike(results, name, [what for what in ALIKE if what != "layer"])
+            for seeds in rows:
+                measured_alike(seeds, name)
+        except ValueError as error:
+            raise ValueError(f"{recipe.name}: {error}: measure them alike, in another --out") from None
 
 
 def measured_words(recipe: Recipe, budget: Budget, results: Sequence[Mapping[str, Any]]) -> dict[str, str]:
@@ -147,6 +179,8 @@ def measured_words(recipe: Recipe, budget: Budget, results: Sequence[Mapping[str
     for name in (key(column, budget) for column in columns):
         entries = [result["results"][name] for result in results if name in result["results"]]
         words[name] = " or ".join(dict.fromkeys(entry.get("words") or entry.get("protocol", "") for entry in entries))
+        layers = {r["results"][name].get("layer"): r["row"] for r in reversed(results) if name in r["results"]}
+        words[name] += f", layer {' or '.join(sorted(layers))}" if len(layers) > 1 and None not in layers else ""
     for result in results:
         words |= {name: f"left out: {why}" for name, why in result.get("left_out", {}).items() if name not in words}
     adapted = dict.fromkeys(result["adapted"] for result in results if "adapted" in result)
@@ -184,8 +218,9 @@ def header(column: Column, budget: Budget, results: Iterable[dict[str, Any]]) ->
 
 
 def verdicts(recipe: Recipe, budget: Budget, results: Sequence[Mapping[str, Any]]) -> list[str]:
-    """One line for each claim and measure."""
+    """One line for each claim and measure. Raises ValueError as `shown_columns`."""
     lines = []
+    shown_columns(recipe, budget, results)
     for claim in recipe.claims:
         measures = claim.measures or tuple(column.key for column in recipe.columns if column.key != "r_div")
         for measure in dict.fromkeys(budget.attack(name) for name in measures):

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from sparring.recipes.aggregate import seeds_of
 from sparring.recipes.budgets import Budget
 from sparring.recipes.cell import Cell, is_measured, measure_cell, measured_file, train_cell, trained, write_cell
 from sparring.recipes.given import not_given
@@ -72,7 +73,7 @@ def plan(
     for recipe in recipes:
         size = budget.of(recipe.name)
         chosen = [recipe.row(name) for name in rows] or recipe.rows
-        for seed in seeds or range(min(recipe.seeds, size.seeds or recipe.seeds)):
+        for seed in seeds or seeds_of(recipe, size):
             for row in chosen:
                 if not_given(row, size):
                     continue

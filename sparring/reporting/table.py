@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
@@ -137,16 +137,32 @@ def _accuracies(runs: dict[int, dict[str, Any]], name: str) -> dict[int, float]:
     return {seed: results[name]["accuracy"] for seed, results in runs.items() if "accuracy" in results.get(name, {})}
 
 
+ALIKE = ("protocol", "layer", "n_train", "n_test", "n")
+"""What the accuracies of a column must share."""
+
+
+def measured_alike(results: Sequence[Mapping[str, Any]], name: str, keys: Sequence[str] = ALIKE) -> dict[str, Any]:
+    """What the accuracies `name` were measured with, of `keys`; what a file does not say contradicts nothing.
+
+    Raises ValueError, with the rows, where it is not the same in all of them.
+    """
+    shared: dict[str, Any] = {}
+    for key in keys:
+        rows: dict[Any, list[str]] = {}
+        for result in results:
+            entry = result["results"].get(name, {})
+            if "accuracy" in entry and entry.get(key) is not None:
+                rows.setdefault(entry[key], []).append(result["row"])
+        if len(rows) > 1:
+            said = "; ".join(f"{key} {value} of {', '.join(dict.fromkeys(of))}" for value, of in rows.items())
+            raise ValueError(f"{name}: figures of different protocols cannot share a column: {said}")
+        shared |= dict.fromkeys([key] if rows else [], next(iter(rows), None))
+    return shared
+
+
 def _sizes(results: list[dict[str, Any]], name: str) -> str:
-    """What the column's figures were measured with, which must be the same in all of them."""
-    entries = [result["results"][name] for result in results if "accuracy" in result["results"].get(name, {})]
-    said = {
-        f"{entry['protocol']}, layer {entry['layer']}, {entry['n_train']:,} train / {entry['n_test']:,} test images"
-        for entry in entries
-    }
-    if len(said) > 1:
-        raise ValueError(f"{name}: figures of different protocols cannot share a column: {'; '.join(sorted(said))}")
-    return said.pop()
+    found = measured_alike(results, name)
+    return f"{found['protocol']}, layer {found['layer']}, {found['n_train']:,} train / {found['n_test']:,} test images"
 
 
 def _mean(values: dict[int, float]) -> str:

@@ -1,16 +1,17 @@
 """Figures over seeds as they are printed and written."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from sparring.recipes.aggregate import aggregate, figure
+from sparring.recipes.aggregate import aggregate, figure, missing_words
 from sparring.recipes.budgets import BUDGETS
 from sparring.recipes.claims import Claim
 from sparring.recipes.leaderboard import leaderboard
 from sparring.recipes.place import Place
-from sparring.recipes.recipe import Column, Recipe, Row
+from sparring.recipes.recipe import Column, Given, Recipe, Row
 from sparring.recipes.reproduce import summary, table, verdicts, write_summary
 from tests.recipes.tiny import RECIPE
 
@@ -59,8 +60,8 @@ def test_everything_is_in_the_json():
     assert found["budget"] == SHORT.label and found["claims"][0].startswith("pgd-20: holds (+10.50 points [+4.15")
 
 
-def written(folder):
-    for each in RUNS:
+def written(folder, runs=RUNS):
+    for each in runs:
         file = folder / RECIPE.name / f"{each['row']}-short-seed{each['seed']}.json"
         file.parent.mkdir(exist_ok=True)
         more = {"schema": 1, "experiment": RECIPE.name, "config": {}, "environment": {}}
@@ -80,3 +81,70 @@ def test_a_summary_lies_beside_the_results_and_is_no_result(tmp_path):
     own = Path(__file__).parents[2] / "results"
     files = [*own.rglob("*.json")]
     assert leaderboard([*files, folder / "summary-short.json"]) == leaderboard(files)
+
+
+def test_figures_of_other_images_have_a_table_of_their_own(tmp_path):
+    written(tmp_path, [each | {"data": "mine" if each["row"] == "plain" else "others"} for each in RUNS])
+    for place, first in ((Place(out=tmp_path), "mine"), (Place(out=tmp_path, label="others"), "others")):
+        tables = write_summary(RECIPE, SHORT, place).split("\n\n**a.table")
+        assert len(tables) == 2 and f"Ours on `{first}`" in tables[0]
+        for text in tables:  # better and plain were measured on different images: nothing is claimed of them
+            assert "holds" not in text and ": not measured: better is better" in text and " and " not in text[:150]
+        folder = tmp_path / RECIPE.name
+        summaries = {path.name: json.loads(path.read_text()) for path in folder.glob("summary-*.json")}
+        assert summaries["summary-short.json"]["data"] == [first]
+    assert {tuple(each["data"]) for each in summaries.values()} == {("mine",), ("others",)}
+    assert {"summary-short.json", "summary-short-mine.json", "summary-short-others.json"} == set(summaries)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"protocol": "robustness v9"}, ("protocol", "robustness v2")),
+        ({"layer": "z"}, ("layer", "h")),
+        ({"n": 500}, ("n", 1000)),
+    ],
+)
+def test_figures_measured_unlike_share_no_column(tmp_path, changes, said):
+    runs = json.loads(json.dumps([RUNS[3], RUNS[0], RUNS[1]]))
+    for each in runs:
+        each["results"]["pgd-20"] |= {"protocol": "robustness v2", "layer": "h"}
+    runs[1]["results"]["pgd-20"] |= changes
+    written(tmp_path, runs)
+    message = "a.table: pgd-20: figures of different protocols cannot share a column: .* of plain.*: measure them alike"
+    for make in (write_summary, summary):
+        with pytest.raises(ValueError, match=message) as error:
+            make(RECIPE, SHORT, Place(out=tmp_path))
+        assert all(f"{name} {value}" in str(error.value) for name, value in (said, *changes.items()))
+    with pytest.raises(ValueError, match=message):
+        verdicts(RECIPE, SHORT, runs)
+    # what an earlier version did not say contradicts nothing
+    del runs[1]["results"]["pgd-20"][next(iter(changes))]
+    assert table(RECIPE, SHORT, runs)
+
+
+def test_rows_may_differ_in_the_layer_and_it_is_said():
+    runs = json.loads(json.dumps([RUNS[0], RUNS[3]]))
+    for each, layer in zip(runs, "hz", strict=True):
+        each["results"]["pgd-20"]["layer"] = layer
+    assert "- pgd-20: PGD, layer h or z" in table(RECIPE, SHORT, runs)
+
+
+def test_rows_and_seeds_without_a_result_are_listed(tmp_path):
+    written(tmp_path)
+    last = write_summary(RECIPE, SHORT, Place(out=tmp_path)).splitlines()[-1]
+    assert last == "- missing, not run or failed (all 3 seeds unless said): better seed 2"
+    assert json.loads((tmp_path / RECIPE.name / "summary-short.json").read_text())["missing"] == {"better": [2]}
+    assert missing_words(RECIPE, SHORT, RUNS[:1]).endswith(": plain seeds 1, 2; better")
+    assert (
+        missing_words(RECIPE, replace(SHORT, seeds=1), RUNS[3:])
+        == "missing, not run or failed (the one seed unless said): plain"
+    )
+    assert missing_words(RECIPE, replace(SHORT, seeds=2), RUNS) == ""
+    given = replace(RECIPE, rows=(*RECIPE.rows, replace(RECIPE.rows[0], name="given", given=Given("x", "swav"))))
+    assert "given" not in missing_words(given, SHORT, RUNS)
+
+
+def test_images_of_another_kind_are_said_beside_the_figures():
+    lines = table(RECIPE, SHORT, [RUNS[0] | {"adapted": "views and normalisation are those of digits"}, RUNS[3]])
+    assert "- images: views and normalisation are those of digits" in lines

@@ -68,6 +68,13 @@ def test_ours_stand_beside_the_papers(results):
     assert "smoke" not in text.replace("smoke:", "")
 
 
+def test_what_is_missing_of_the_plan_is_said(results):
+    said = "Missing, not run or failed (all 3 seeds unless said): natural; TRADES; ADR."
+    assert said in page_of(results)[0]
+    result(results, "TRADES", 1, 0.2)
+    assert said.replace("TRADES", "TRADES seeds 0, 2") in page_of(results)[0]
+
+
 def test_claims_stand_with_their_verdicts(results):
     text, document = page_of(results)
     held = re.findall(r'<li class="green"><b class="mark">.*?holds</b><div><p>(.*?)</p>', document)

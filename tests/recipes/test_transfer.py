@@ -100,7 +100,7 @@ def test_a_data_set_that_comes_later_is_measured_and_nothing_else(cell, tmp_path
         return reproduce(cell.recipe, FULL, seeds=[0], place=where, tell=told.append)
 
     with pytest.raises(
-        ValueError, match="clae.table2 measures nothing but transfers, and no data set of them is there"
+        ValueError, match=r"clae\.table2 measures nothing but transfers, and no data set of them is there"
     ):
         run()
     assert not where.out.exists() and not taken
