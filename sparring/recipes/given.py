@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from sparring.recipes.budgets import MADE, Budget
 from sparring.recipes.conditions import once
 from sparring.recipes.keys import attacked
-from sparring.recipes.measurements import Clean, Robust
+from sparring.recipes.measurements import Clean, Robust, digest_of
 from sparring.recipes.recipe import Recipe, Row, Under, Weights
 
 if TYPE_CHECKING:
