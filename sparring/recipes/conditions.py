@@ -49,10 +49,11 @@ def differences(cell: Cell, found: Mapping[str, Any]) -> list[str]:
     else:
         from sparring.training import resolve
 
-        now, before = (flat(plain(each)) for each in (asdict(resolve(cell.config)), found["config"]))
-        shared = [
-            key for key in now if key in before and not key.startswith((*FREE, "evaluation.", "training.progress"))
-        ]
+        given = cell.row.given is not None  # nothing is trained: no views are made, and nothing was resolved
+        config = cell.config if given else resolve(cell.config)
+        now, before = (flat(plain(each)) for each in (asdict(config), found["config"]))
+        free = (*FREE, "evaluation.", "training.progress", *(["data.views"] if given else []))
+        shared = [key for key in now if key in before and not key.startswith(free)]
         said = _differing({key: now[key] for key in shared}, {key: before[key] for key in shared})
     more = [f"and {len(said) - SAID} more"] if len(said) > SAID else []
     return [*said[:SAID], *more]

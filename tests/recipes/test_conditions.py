@@ -99,6 +99,15 @@ def test_a_file_of_an_earlier_version_is_judged_by_its_configuration(cell):
         cell.finished()
 
 
+def test_weights_of_others_in_a_file_of_an_earlier_version_are_judged_by_their_images(tmp_path):
+    recipe = find("csl.table1")
+    smoke = Cell(recipe, recipe.rows[0], 0, BUDGETS["smoke"], place(tmp_path))
+    data = asdict(smoke.config)["data"]
+    assert conditions.differences(smoke, {"config": {"data": data | {"views": "digits"}}}) == []
+    (said,) = conditions.differences(smoke, {"config": {"data": data | {"image_size": 7}}})
+    assert said.startswith("data.image_size is 7 there and ")
+
+
 def test_committed_results_are_met_as_finished(tmp_path, monkeypatch):
     """Those of ASCL's tables at the short size, as if their images lay in a folder here."""
     monkeypatch.setattr("sparring.recipes.cell.trained", lambda cell: True)
