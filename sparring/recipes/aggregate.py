@@ -116,15 +116,6 @@ def aggregate(recipe: Recipe, budget: Budget, results: Sequence[Result], verdict
     }
 
 
-def few_seeds(results: Sequence[Result]) -> str:
-    """What a reader must know of a bootstrap over few seeds: with three it is their range, which a mean of symmetric figures
-    leaves once in four times."""
-    seeds = len({result["seed"] for result in results})
-    return "; narrower than its name with so few seeds: with 3 it covers the true mean about 75 % of the time" * (
-        2 <= seeds <= 5
-    )
-
-
 def missing(recipe: Recipe, budget: Budget, results: Sequence[Result]) -> dict[str, list[int]]:
     """By row, the seeds of the recipe at this size that have no result: not run, or failed. Rows whose weights nobody gave
     are left out."""
@@ -153,6 +144,15 @@ def seeds_of(recipe: Recipe, budget: Budget) -> range:
     return range(min(recipe.seeds, budget.seeds or recipe.seeds))
 
 
+def few_seeds(results: Sequence[Result]) -> str:
+    """What a reader must know of a bootstrap over few seeds: with three it is their range, which a mean of symmetric figures
+    leaves once in four times."""
+    seeds = len({result["seed"] for result in results})
+    return "; narrower than its name with so few seeds: with 3 it covers the true mean about 75 % of the time" * (
+        2 <= seeds <= 5
+    )
+
+
 def key(column: Column, budget: Budget) -> str:
     """The column's key at this budget: pgd-250 becomes what the budget attacks with."""
     return budget.attack(column.key)
@@ -168,6 +168,7 @@ def _entry(found: Figure, printed: float | None) -> dict[str, Any]:
         "by seed": {str(seed): value for seed, value in found.values.items()},
         "not finite": list(found.without),
         "paper": printed,
+        "paper std": getattr(printed, "std", None),
     }
 
 

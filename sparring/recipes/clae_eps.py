@@ -1,5 +1,8 @@
 """The radius eps of the adversary (supplement, Tables 5 and 10; Fig. 6b): 0 is SimCLR.
 
+That performance is "quite stable with eps" is not judged: the paper gives no margin, and a difference that is not found shows no
+equality. Judged is that every radius beats none.
+
 Data:  CIFAR-100; tiny-ImageNet.
 Cost:  see `clae_rows.COST` and `COST_TINY`; `short` is about 2 minutes a row on one CPU core.
 Run:   sparring reproduce clae.eps [clae.tiny-eps]

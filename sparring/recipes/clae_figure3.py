@@ -2,7 +2,8 @@
 
 The curves over all radii stand in a result's `analysis` and are drawn in each run's report. The text says that the
 accuracy falls by about 20 %, not at which radius; ours is at 0.1, the largest of the supplement's Table 5, and the share that is
-lost stands behind the accuracy. Judged is that it falls: "about" has no margin. Random noise has the norm of the
+lost stands behind the accuracy. Judged is that it falls: "about" has no margin, and the supervised case, said to
+fall more, is no row. Random noise has the norm of the
 whole radius, in random directions.
 Data:  CIFAR-10.
 Cost:  see `clae_rows.COST`.

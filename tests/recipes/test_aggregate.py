@@ -38,7 +38,10 @@ RUNS += [run("better", seed, 0.5 + 0.02 * seed, 0.25) for seed in range(2)]
 
 def test_a_table_has_spread_interval_and_n():
     lines = "\n".join(table(RECIPE, SHORT, RUNS))
-    assert "| plain | 3 | 41.0 ± 1.0 [40.0, 42.0] (40) | 0.50 ± 0.00 [0.50, 0.50] |" in lines
+    assert (
+        "| plain | 3 | 41.0 ± 1.0 [40.0, 42.0] (40) | 0.50 ± 0.00 [0.50, 0.50] (2 of 3 seeds; seed 2 is not finite) |"
+        in lines
+    )
     assert "| better | 2 | 51.0 ± 1.4 [50.0, 52.0] | 0.25 ± 0.00 [0.25, 0.25] |" in lines
     assert figure(RUNS[:1], "plain", "pgd-20").words == "40.0" and figure(RUNS, "nobody", "pgd-20") is None
 
