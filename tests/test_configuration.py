@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparring import configuration, methods
-from sparring.cli_evaluate import settings_of, settings_of_a_transfer
+from sparring.cli_evaluate import settings_of, settings_of_a_transfer, settings_of_weights
 from sparring.config import AttackConfig, MethodConfig, RunConfig
 from sparring.flags import key_of, read_words, short_names
 
@@ -176,5 +176,6 @@ def test_flags_in_the_documentation_exist_and_mean_one_thing(page):
     for verb, words in commands:
         known = settings_of("python:" in words) if verb == "evaluate" else None
         known = settings_of_a_transfer() if "--transfer" in words else known
+        known = settings_of_weights() if "weights:" in words else known
         for flag in re.findall(r"--([A-Za-z][\w.-]*)", words):
             assert flag in {*OPTIONS, *EVALUATE} or key_of(flag, known=known), words
