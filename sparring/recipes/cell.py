@@ -22,6 +22,7 @@ from sparring.recipes.keys import attacked, counts, distances, last_epochs, pert
 from sparring.recipes.measurements import Clean, Latent, Measurement, Perturbed, Robust, Transferred
 from sparring.recipes.place import Place, configured, data_label, folder_of, result_file
 from sparring.recipes.recipe import Recipe, Row
+from sparring.reporting import read_results
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,10 @@ class Cell:
         """
         if not self.file.exists():
             return False
-        found = json.loads(self.file.read_text())
+        try:
+            [found] = read_results([self.file])
+        except ValueError as error:
+            raise ValueError(f"{error}; remove that file to have it made again") from None
         if self.row.given is not None:
             from sparring.recipes.given import check_same
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from sparring.recipes.budgets import Budget, labelled
 from sparring.recipes.recipe import Recipe
-from sparring.recipes.reproduce import find, table, verdicts
+from sparring.recipes.reproduce import find, table, verdicts, where_measured
 from sparring.reporting import read_results, results_table
 from sparring.reporting.table import hardware
 
@@ -90,12 +90,10 @@ def leaderboard(paths: Iterable[Path]) -> str:
         machines: dict[str, list[dict[str, Any]]] = {}
         for result in group.results:
             machines.setdefault(hardware(result["environment"]), []).append(result)
-        parts += [_table(group, machine, results) for machine, results in sorted(machines.items())]
+        parts += [_table(group, results) for _, results in sorted(machines.items())]
     return "\n\n".join(parts) + "\n"
 
 
-def _table(group: Group, machine: str, results: list[dict[str, Any]]) -> str:
-    commits = sorted({result["environment"].get("commit", "unknown")[:8] for result in results})
-    where = f"Measured on {machine}, trained at commit {', '.join(commits)}. {len(results)} runs; claims:"
+def _table(group: Group, results: list[dict[str, Any]]) -> str:
     judged = [line for line in verdicts(group.recipe, group.budget, results) if ": not measured: " not in line]
-    return "\n".join([*table(group.recipe, group.budget, results), "", where, "", *judged])
+    return "\n".join([*table(group.recipe, group.budget, results), "", where_measured(results), "", *judged])

@@ -25,7 +25,7 @@ from sparring.recipes.tasks import plan
 from sparring.recipes.work import LOG
 from sparring.recipes.workers import Here, Workers
 from sparring.reporting import read_results
-from sparring.reporting.table import ALIKE, measured_alike
+from sparring.reporting.table import ALIKE, hardware, measured_alike
 from sparring.training.run_folder import write_json
 
 
@@ -85,8 +85,17 @@ def summary(recipe: Recipe, budget: Budget, place: Place) -> str:
 
 def _summary(recipe: Recipe, budget: Budget, results: list[dict[str, Any]]) -> str:
     absent = missing_words(recipe, budget, results)
-    lines = [*table(recipe, budget, results), "", *verdicts(recipe, budget, results), *_not_given(recipe, results)]
+    lines = [*table(recipe, budget, results), "", where_measured(results), ""]
+    lines += [*verdicts(recipe, budget, results), *_not_given(recipe, results)]
     return "\n".join([*lines, *([f"- {absent}"] if absent else [])])
+
+
+def where_measured(results: Sequence[Mapping[str, Any]]) -> str:
+    """Hardware, commits, and the number of runs; claims come next."""
+    environments = [result["environment"] for result in results]
+    machines = " and ".join(sorted({hardware(environment) for environment in environments}))
+    commits = ", ".join(sorted({str(environment.get("commit") or "unknown")[:8] for environment in environments}))
+    return f"Measured on {machines}, trained at commit {commits}. {len(results)} runs; claims:"
 
 
 def _not_given(recipe: Recipe, results: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -32,7 +32,16 @@ def cell(tmp_path, monkeypatch):
 
 
 def written(cell, **changes):
-    read = {"data": "digits", "budget": cell.label, "conditions": conditions.of_cell(cell)}
+    read = {
+        "schema": 1,
+        "experiment": RECIPE.name,
+        "row": ROW.name,
+        "seed": 0,
+        "config": {},
+        "results": {},
+        "environment": {},
+    }
+    read |= {"data": "digits", "budget": cell.label, "conditions": conditions.of_cell(cell)}
     cell.file.parent.mkdir(parents=True, exist_ok=True)
     cell.file.write_text(json.dumps(read | changes))
 
@@ -90,7 +99,8 @@ def test_a_file_of_an_earlier_version_is_judged_by_its_configuration(cell):
     config = conditions.plain(asdict(resolve(cell.config)))
     config["data"] |= {"root": "IMAGES", "download": True}
     del config["removal"]  # what that version did not know yet
-    read = {"data": "digits", "budget": cell.label, "config": config}
+    read = json.loads(cell.file.read_text()) | {"config": config}
+    del read["conditions"]
     cell.file.write_text(json.dumps(read))
     assert cell.finished()
     config["training"]["batch_size"] = 5

@@ -19,6 +19,7 @@ from sparring.recipes.measurements import Robust, digest_of
 from sparring.recipes.place import Place, slug
 from sparring.recipes.recipe import derived
 from sparring.recipes.reproduce import find, place_of, recipes, reproduce, summary
+from sparring.reporting.table import hardware
 
 SMOKE = BUDGETS["smoke"]
 
@@ -142,11 +143,16 @@ def test_a_cell_is_run_once_and_continues_where_it_stopped(tmp_path, monkeypatch
     assert result["results"]["pgd-2"]["n"] == 32
     assert "work" not in file.read_text().replace("workers", "").replace("network", "")
     assert f"| {name} | 1 |" in printed and "(46.5)" in printed
+    assert f"Measured on {hardware(result['environment'])}, trained at commit " in printed
 
     # a finished cell is left alone; measurements without a JSON are taken from their files
     told.clear()
     reproduce(recipe, SMOKE, rows=[name], seeds=[0], place=where, tell=told.append)
     assert told == []
+    for damaged, says in (('{"a":', "is not valid JSON"), ("[]", "is no result file: it lacks schema")):
+        file.write_text(damaged)
+        with pytest.raises(ValueError, match=f"{says}.*; remove that file to have it made again"):
+            whole.finished()
     file.unlink()
     monkeypatch.setattr(Robust, "take", lambda *_, **__: pytest.fail("measured twice"))
     reproduce(recipe, SMOKE, rows=[name], seeds=[0], place=where, tell=told.append)
