@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -73,7 +74,27 @@ def figures_of(run: RunFolder) -> list[Figure]:
                 f"{one.name} at {checkpoint}", one.conditions, one.value, one.words, one.accuracy, one.verdicts
             )
         kept.setdefault(one.key, one)
-    return list(kept.values())
+    return _own_norms(list(kept.values()))
+
+
+def _own_norms(found: list[Figure]) -> list[Figure]:
+    """A method says through which of two batch norms its encoder is used, so that is no condition of a figure, but said with
+    it; unless the run was measured through both."""
+
+    def alike(one: Figure) -> tuple[str, frozenset[tuple[str, str]]]:
+        return one.name, frozenset(item for item in one.conditions.items() if item[0] != "domain")
+
+    times = Counter(map(alike, found))
+    return [
+        replace(
+            one,
+            conditions={key: value for key, value in one.conditions.items() if key != "domain"},
+            words=one.words + (", adversarial norm" if one.conditions.get("domain") == "adv" else ""),
+        )
+        if times[alike(one)] == 1
+        else one
+        for one in found
+    ]
 
 
 Found = list[tuple[str, Figure]]

@@ -75,7 +75,12 @@ def test_settings_that_differ_are_shown_and_shared_ones_said_once(two, tmp_path)
 def test_figures_stand_with_interval_and_n(two, tmp_path):
     _, text, document = text_of(two, tmp_path)
     assert ["knn", "n = 24, folder:pets", *["62.5 % [40.0, 80.0]"] * 2] in rows_of(document)
-    assert ["pgd", "n = 40, folder:pets", "30.0 % [10.1, 70.2]", "42.5 % [10.1, 70.2]"] in rows_of(document)
+    assert [
+        "pgd",
+        "n = 40, folder:pets",
+        "30.0 % [10.1, 70.2], adversarial norm",
+        "42.5 % [10.1, 70.2], adversarial norm",
+    ] in rows_of(document)
     assert "knn: n = 24, folder:pets, knn v1," in text and "PGD, eps 8/255" in text
 
 
@@ -184,8 +189,15 @@ def test_earlier_evaluations_count_and_the_newest_wins(two, tmp_path):
     change(two[0], "knn", accuracy=0.5)
     read, _, document = text_of(two, tmp_path)
     pgd = [row for row in rows_of(document) if row and row[0] == "pgd"]
-    assert ["pgd", "n = 40, folder:pets, PGD, eps 8/255", "30.0 % [10.1, 70.2]", "42.5 % [10.1, 70.2]"] in pgd
-    assert ["pgd", "n = 40, folder:pets, PGD, eps 4/255", "30.0 % [10.1, 70.2]", "-"] in pgd and len(pgd) == 2
+    assert [
+        "pgd",
+        "n = 40, folder:pets, PGD, eps 8/255",
+        "30.0 % [10.1, 70.2], adversarial norm",
+        "42.5 % [10.1, 70.2], adversarial norm",
+    ] in pgd
+    assert ["pgd", "n = 40, folder:pets, PGD, eps 4/255", "30.0 % [10.1, 70.2], adversarial norm", "-"] in pgd and len(
+        pgd
+    ) == 2
     assert read.doubts == []  # both have the one at 8/255
     assert ["knn", "n = 24, folder:pets", "50.0 % [40.0, 80.0]", "62.5 % [40.0, 80.0]"] in rows_of(document)
 
@@ -238,6 +250,20 @@ def test_the_same_runs_give_the_same_bytes_and_foreign_models_may_stand_beside(t
     robust(theirs, RIGHT)
     text = text_of([two[0], theirs], tmp_path)[1]
     assert "theirs holds an evaluation alone" in text
+
+
+def test_each_method_is_compared_through_its_own_norm(two, tmp_path):
+    subject = without_figures()["subject"]
+    robust(two[0], RIGHT, subject=subject | {"domain": "clean"})
+    robust(two[1], RIGHT, subject=subject | {"domain": "adv"})
+    read, text, _ = text_of(two, tmp_path)
+    [line] = [line for line in read.lines if line.name == "pgd"]
+    assert list(line.figures) == ["a", "b"] and not [doubt for doubt in read.doubts if "pgd" in doubt]
+    assert line.figures["b"].words == f"{line.figures['a'].words}, adversarial norm" and "adversarial norm" in text
+    # one run through both of its norms: which one stands beside the other's would be a choice
+    robust(two[1], RIGHT, subject=subject | {"domain": "clean"}, number="-1")
+    read = text_of(two, tmp_path)[0]
+    assert len([line for line in read.lines if line.name == "pgd"]) > 1
 
 
 def test_names_are_as_short_as_they_can_be(tmp_path):
