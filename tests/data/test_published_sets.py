@@ -262,7 +262,7 @@ class TestSources:
     def test_what_is_not_there_says_where_to_get_it(self, name, tmp_path):
         with pytest.raises(ValueError, match=rf"{name} is not in .*: put .* there \(from http") as refusal:
             read(name, tmp_path / "nowhere")
-        assert ("with download" in str(refusal.value)) == (not SOURCES[name].why_not)
+        assert ("with data.download" in str(refusal.value)) == (not SOURCES[name].why_not)
 
     @pytest.mark.parametrize("name", ["cars", "imagenet", "imagenet100"])
     def test_what_cannot_be_downloaded_says_why(self, name, tmp_path):

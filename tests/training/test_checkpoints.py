@@ -127,5 +127,8 @@ def test_checkpoints_inside_an_epoch_go_when_the_epoch_is_finished(run):
 
 
 def test_a_run_without_checkpoints_says_so(tmp_path):
+    with pytest.raises(ValueError, match=r"is no run folder: it holds neither checkpoints nor a config\.yaml"):
+        latest(tmp_path)
+    (tmp_path / "config.yaml").touch()
     with pytest.raises(ValueError, match="holds no checkpoint"):
         latest(tmp_path)
