@@ -64,7 +64,7 @@ def render(files: Sequence[Path]) -> str:
     }  # of an earlier form, at the end of the page
     rest = [name for name in recipes() if not shown & {name, name.replace(".", "-")}]
     words = (
-        f"{len(done)} of {len(recipes())} recipes have results. Ours: mean ± standard deviation over n training seeds with "
+        f"{len(recipes()) - len(rest)} of {len(recipes())} recipes have results. Ours: mean ± standard deviation over n training seeds with "
         "the 95 % bootstrap interval of the mean, which with 3 seeds is narrower than its name (it covers about 75 %); with one "
         "seed, the interval of the sampling of test images. Accuracies are in percent. What the paper prints stands beside, "
         "measured at its own size. A claim holds if the 95 % t interval of its difference over seeds lies on the claimed side, "
