@@ -58,15 +58,13 @@ def render(files: Sequence[Path]) -> str:
     """The whole document of result files."""
     groups, others = grouped(files)
     groups = sorted(groups, key=lambda group: (SIZES.index(group.budget.name), group.recipe.name, group.data))
-    done = {group.recipe.name for group in groups}
-    shown = done | {
-        result["experiment"] for result in read_results(others)
-    }  # of an earlier form, at the end of the page
+    earlier = {result["experiment"] for result in read_results(others)}  # in another form, at the end of the page
+    shown = earlier | {group.recipe.name for group in groups}
     rest = [name for name in recipes() if not shown & {name, name.replace(".", "-")}]
     words = (
-        f"{len(recipes()) - len(rest)} of {len(recipes())} recipes have results. Ours: mean ± standard deviation over n training seeds with "
-        "the 95 % bootstrap interval of the mean, which with 3 seeds is narrower than its name (it covers about 75 %); with one "
-        "seed, the interval of the sampling of test images. Accuracies are in percent. What the paper prints stands beside, "
+        f"{len(recipes()) - len(rest)} of {len(recipes())} recipes have results. Ours: mean ± standard deviation over n training "
+        "seeds with the 95 % bootstrap interval of the mean, which with 3 seeds is narrower than its name (it covers about "
+        "75 %); with one seed, the interval of the sampling of test images. Accuracies are in percent. What the paper prints stands beside, "
         "measured at its own size. A claim holds if the 95 % t interval of its difference over seeds lies on the claimed side, "
         "fails if it lies on the other, and is undecided otherwise, with one seed too. Verdicts are not corrected for their "
         "number: of every 40 claims about nothing, one is expected to hold and one to fail."

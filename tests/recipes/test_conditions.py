@@ -123,7 +123,7 @@ def test_committed_results_are_met_as_finished(tmp_path, monkeypatch):
     monkeypatch.setattr("sparring.recipes.cell.trained", lambda cell: True)
     own = Path(__file__).parents[2] / "results"
     where = Place(DataConfig(name="folder", root=str(tmp_path)), "cifar10-jpeg", out=own)
-    for name in ("ascl.table2", "ascl.table4"):
+    for name in ("ascl.table2", "ascl.table4", "clae.table1", "csl.comparison"):
         recipe = find(name)
         cells = [Cell(recipe, row, 0, BUDGETS["short"].of(name), where) for row in recipe.rows]
         found = [each for each in cells if each.file.exists()]
