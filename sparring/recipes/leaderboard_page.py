@@ -62,12 +62,12 @@ def render(files: Sequence[Path]) -> str:
     shown = earlier | {group.recipe.name for group in groups}
     rest = [name for name in recipes() if not shown & {name, name.replace(".", "-")}]
     words = (
-        f"{len(recipes()) - len(rest)} of {len(recipes())} recipes have results. Ours: mean ± standard deviation over n training "
-        "seeds with the 95 % bootstrap interval of the mean, which with 3 seeds is narrower than its name (it covers about "
-        "75 %); with one seed, the interval of the sampling of test images. Accuracies are in percent. What the paper prints stands beside, "
-        "measured at its own size. A claim holds if the 95 % t interval of its difference over seeds lies on the claimed side, "
-        "fails if it lies on the other, and is undecided otherwise, with one seed too. Verdicts are not corrected for their "
-        "number: of every 40 claims about nothing, one is expected to hold and one to fail."
+        f"{len(recipes()) - len(rest)} of {len(recipes())} recipes have results. Ours: mean ± standard deviation over n "
+        "training seeds with the 95 % bootstrap interval of the mean, which with 3 seeds is narrower than its name (it covers "
+        "about 75 %); with one seed, the interval of the sampling of test images. Accuracies are in percent. What the paper "
+        "prints stands beside, measured at its own size. A claim holds if the 95 % t interval of its difference over seeds lies "
+        "on the claimed side, fails if it lies on the other, and is undecided otherwise, with one seed too. Verdicts are not "
+        "corrected for their number: of every 40 claims about nothing, one is expected to hold and one to fail."
     )
     body = ["<h1>Leaderboard</h1>", paragraph(words, "lead")]
     if any(group.budget.name == "smoke" for group in groups):
