@@ -251,7 +251,7 @@ def test_a_loss_that_becomes_nan_names_step_and_term(capsys):
 
 
 def test_interrupted_says_where_to_resume():
-    command = [sys.executable, "-m", "sparring.cli", "train", "clae", *TINY, "--epochs", "100000", "--progress", "true"]
+    command = [sys.executable, "-m", "sparring", "train", "clae", *TINY, "--epochs", "100000", "--progress", "true"]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT
     ) as process:

@@ -72,7 +72,7 @@ def test_the_training_script_starts_and_continues(tmp_path):
     words = ("train.sbatch", "runs/a", "simclr", "--data", "cifar10")
     launcher = (
         "--kill-on-bad-exit=1 torchrun --nnodes 2 --nproc-per-node 4 --rdzv-id 7 --rdzv-backend c10d "
-        "--rdzv-endpoint localhost:29500 -m sparring.cli train"
+        "--rdzv-endpoint localhost:29500 -m sparring train"
     )
     new = submitted(tmp_path, *words, SLURM_GPUS_ON_NODE="4")
     assert new == f"4 {launcher} simclr --data cifar10 --out runs/a --overwrite true --processes 8"

@@ -41,8 +41,8 @@ SIZES = ("full", "short", "smoke")
 def write_leaderboard(results: Path, out: Path) -> Path:
     """Write the page of all result files below the folder `results` to the file `out` and return its path.
 
-    The same files give the same bytes. Raises ValueError if there are no result files, one is none, or `out` is no .html
-    file; then nothing is written.
+    The same files give the same bytes. Where figures of one column were measured unlike, a sentence stands instead of the
+    table. Raises ValueError if there are no result files, one is none, or `out` is no .html file; then nothing is written.
     """
     results, out = Path(results), Path(out)
     check_page(out)
@@ -88,6 +88,8 @@ def _overview(groups: Sequence[Group]) -> str:
     head = ["recipe", "what", "size", "data", "rows", "runs", *VERDICTS]
     rows = []
     for number, group in enumerate(groups):
+        if unlike(group):
+            continue
         judged = [verdict_of(line) for line in verdicts(group.recipe, group.budget, group.results)]
         rows_done = {result["row"] for result in group.results}
         counts = [f"{len(rows_done)} of {len(group.recipe.rows)}", str(len(group.results))]
@@ -101,8 +103,20 @@ def _overview(groups: Sequence[Group]) -> str:
     return f'<div class="scroll"><table><thead><tr>{titles}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
 
 
+def unlike(group: Group) -> str:
+    """Which figures of one column were measured unlike, so that no table holds them; empty if none were."""
+    try:
+        shown_columns(group.recipe, group.budget, group.results)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
 def _group(number: int, group: Group) -> str:
     recipe, budget, results = group.recipe, group.budget, group.results
+    title, anchor = f"{recipe.name}: {recipe.title} ({budget.name}, {group.data})", f"table-{number}"
+    if why := unlike(group):
+        return section(title, paragraph(f"No table. {why}.", "warn"), anchor=anchor)
     machines = sorted({hardware(result["environment"]) for result in results})
     commits = sorted({str(result["environment"].get("commit") or "unknown")[:8] for result in results})
     facts = {
@@ -131,8 +145,7 @@ def _group(number: int, group: Group) -> str:
     if absent:
         lines = bullets([line.removeprefix("- ") for line in absent])
         parts.append(disclosure(f"{len(absent)} claims not measured: a row of theirs was not run", lines))
-    title = f"{recipe.name}: {recipe.title} ({budget.name}, {group.data})"
-    return section(title, *parts, anchor=f"table-{number}")
+    return section(title, *parts, anchor=anchor)
 
 
 def _table(recipe: Recipe, budget: Budget, results: Sequence[Result]) -> str:

@@ -48,7 +48,10 @@ def render(runs: Comparison) -> str:
     """The whole document."""
     names = list(runs.runs)
     title = f"{len(names)} runs compared"
-    shared = runs.shared() | _shared_circumstances(runs)
+    circumstances = _circumstances(runs)
+    shared = runs.shared() | {
+        key: next(iter(values.values())) for key, values in circumstances.items() if len(set(values.values())) == 1
+    }
     facts = "".join(
         f"<li><span>{escape(key.removesuffix('.name').rpartition('.')[2].replace('_', ' '))}</span>"
         f"<b>{escape(shared[key])}</b></li>"
@@ -60,7 +63,7 @@ def render(runs: Comparison) -> str:
         paragraph(", ".join(names) + ".", "soft"),
         f'<ul class="facts">{facts}</ul>' if facts else "",
         *[paragraph(doubt, "warn") for doubt in runs.doubts],
-        section("What differs", *_settings(runs)),
+        section("What differs", *_settings(runs, circumstances)),
         section("What was measured", *_figures(runs)),
         section("Differences image by image", *_paired(runs)),
         *_over_seeds(runs),
@@ -70,9 +73,10 @@ def render(runs: Comparison) -> str:
     return page(title, body)
 
 
-def _settings(runs: Comparison) -> list[str]:
+def _settings(runs: Comparison, circumstances: dict[str, dict[str, str]]) -> list[str]:
     without = [name for name, run in runs.runs.items() if not run.is_run]
-    rows = {key: values for key, values in runs.differing().items()} | _different(_circumstances(runs))
+    rows = {key: values for key, values in runs.differing().items()}
+    rows |= {key: values for key, values in circumstances.items() if len(set(values.values())) > 1}
     parts = []
     if rows:
         names = list(runs.runs)
@@ -102,15 +106,6 @@ def _circumstances(runs: Comparison) -> dict[str, dict[str, str]]:
         if seconds := [record["seconds"] for record in run.metrics if record.get("seconds")]:
             found.setdefault("minutes of training", {})[name] = f"{sum(seconds) / 60:.1f}"
     return found
-
-
-def _different(circumstances: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:
-    return {key: values for key, values in circumstances.items() if len(set(values.values())) > 1}
-
-
-def _shared_circumstances(runs: Comparison) -> dict[str, str]:
-    found = {key: set(values.values()) for key, values in _circumstances(runs).items()}
-    return {key: next(iter(values)) for key, values in found.items() if len(values) == 1}
 
 
 def _figures(runs: Comparison) -> list[str]:

@@ -139,6 +139,19 @@ def test_results_that_are_no_recipes_are_there_too(results):
     assert ["ADV", "1", "50.00"] in rows_of(document)
 
 
+def test_figures_measured_unlike_take_no_other_table_with_them(results):
+    result(results, "TRADES", 0, 0.2, budget="smoke")
+    result(results, "TRADES", 0, 0.3)
+    file = results / RECIPE.name / "trades-short-seed0.json"
+    read = json.loads(file.read_text())
+    read["results"]["pgd-20"]["n"] = 77
+    file.write_text(json.dumps(read))
+    text, document = page_of(results)
+    assert "No table. ascl.table2: pgd-20: figures of different protocols cannot share a column: n 1000 of" in text
+    assert "21.0 ± 1.0" not in text and "20.0 [15.0, 25.0] (smoke)" in text
+    assert document.count('href="#table-') == 1
+
+
 def test_markdown_is_escaped():
     assert to_html("**a** <b> `c<d`\n\n| x | y |\n|---|---|\n| 1 | & |\n\n- one\n- **two**") == (
         "<p><b>a</b> &lt;b&gt; <code>c&lt;d</code></p>\n"
