@@ -139,9 +139,9 @@ def _group(number: int, group: Group) -> str:
     judged = verdicts(recipe, budget, results)
     absent = [line for line in judged if verdict_of(line) == "not measured"]
     if len(absent) < len(judged):
-        title = f"Claims{', at a size that cannot judge them (smoke)' if smoke else ''}"
+        heading = f"Claims{', at a size that cannot judge them (smoke)' if smoke else ''}"
         said = "".join(_claim(line) for line in judged if line not in absent)
-        parts.append(f'<h3>{escape(title)}</h3>\n<ul class="trust">{said}</ul>')
+        parts.append(f'<h3>{escape(heading)}</h3>\n<ul class="trust">{said}</ul>')
     if absent:
         lines = bullets([line.removeprefix("- ") for line in absent])
         parts.append(disclosure(f"{len(absent)} claims not measured: a row of theirs was not run", lines))

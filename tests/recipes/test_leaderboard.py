@@ -61,6 +61,7 @@ def test_ours_stand_beside_the_papers(results):
     assert ["ADV", "3", "21.0 ± 1.0 [20.0, 22.0]", "48.1"] in rows
     assert ["ASCL-Leaked", "3", "31.7 ± 1.5 [30.0, 33.0]", "53.7"] in rows
     assert "<th>paper&#x27;s pgd250</th>" in document
+    assert f">{RECIPE.name}: {RECIPE.title} (short, mine)</h2>" in document
     assert "pgd-20: n = 1,000, robustness v7, PGD, some" in text
     assert "1 x H200 and 2 CPU cores" in text and "01234567" in text and RECIPE.source in text
     assert BUDGETS["short"].label in text and "seeds 0, 1, 2" in text
