@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from statistics import fmean
 
@@ -34,9 +35,9 @@ def run_grid(tasks: Iterable[Task], workers: Workers, tell: Tell | None = None) 
     """Do every unfinished task; the failures. `tell` takes lines; without it they go to stderr, with a bar on a terminal.
 
     A task begins when those that it comes after are finished and no other works in its folder; the first of the list that
-    can, begins first. What another runner holds is waited for. What comes after a failure is left out.
+    can, begins first. What another runner holds is waited for, behind the rest. What comes after a failure is left out.
     """
-    waiting = {task.name: task for task in tasks if not task.finished()}
+    waiting = {task.name: task for task in tasks if not _finished(task)}
     running: dict[str, Task] = {}
     failures: dict[str, Failure] = {}
     left_out: set[str] = set()
@@ -71,6 +72,12 @@ def run_grid(tasks: Iterable[Task], workers: Workers, tell: Tell | None = None) 
                 display.ended(task, outcome)
             display.look()
     return list(failures.values())
+
+
+def _finished(task: Task) -> bool:
+    with suppress(Exception):  # such as figures that another runner wrote meanwhile: whoever begins it says so
+        return task.finished()
+    return False
 
 
 class Display:

@@ -63,7 +63,7 @@ def _holder(text: str, touched: float) -> str | None:
         pid, host, began = int(said["pid"]), str(said["host"]), said["began"]
     except (ValueError, KeyError, TypeError):
         return None  # new, or cut off by a crash
-    if host == socket.gethostname():
+    if (host, said.get("numbers")) == (socket.gethostname(), _numbers()):
         alive = began is not None and _began(pid) == began
     else:
         alive = time.time() - touched < STALE
@@ -71,7 +71,15 @@ def _holder(text: str, touched: float) -> str | None:
 
 
 def _me() -> dict[str, object]:
-    return {"pid": os.getpid(), "host": socket.gethostname(), "began": _began(os.getpid())}
+    return {"pid": os.getpid(), "host": socket.gethostname(), "numbers": _numbers(), "began": _began(os.getpid())}
+
+
+def _numbers() -> str | None:
+    """Which process numbers are meant: a container may have its own under its host's name."""
+    try:
+        return str(Path("/proc/self/ns/pid").readlink())
+    except OSError:
+        return None
 
 
 def _began(pid: int) -> str | None:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import logging
+import os
+import socket
+from pathlib import Path
 from typing import Any
 
 from sparring.recipes.work import Outcome, Task, perform
-from sparring.recipes.workers import shares
+from sparring.recipes.workers import cores, shares
 
 
 class RayWorkers:
     """At most `count` tasks at a time on the cluster at `address` ("local": one that begins and ends here).
 
-    Its machines need this package and the folders of the grid under the same paths. Without a count: one a GPU, or one for
+    Its machines need this package and, under the same paths, the folder in which the runner stands and those of the grid.
+    Without a count: one a GPU, or one for
     every few CPU cores. A task reserves its share of both. Raises ValueError if Ray or the cluster is not there.
     """
 
@@ -22,7 +26,9 @@ class RayWorkers:
         except ImportError:
             raise ValueError("--ray needs the package ray: pip install 'sparring[ray]'") from None
         self.ray: Any = ray
-        local: dict[str, Any] = {"num_cpus": count, "include_dashboard": False} if address == "local" else {}
+        local: dict[str, Any] = {}
+        if address == "local":
+            local = {"num_cpus": max(count or 1, cores()), "include_dashboard": False}
         try:
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **local)
         except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
@@ -30,7 +36,7 @@ class RayWorkers:
         found = ray.cluster_resources()
         cpus, gpus = int(found.get("CPU", 1)), int(found.get("GPU", 0))
         self.count, threads = shares(count, cpus, gpus)
-        self.perform = ray.remote(perform).options(
+        self.perform = ray.remote(_perform).options(
             max_retries=0, num_cpus=threads, num_gpus=min(1.0, gpus / self.count)
         )
         self.running: dict[Any, Task] = {}
@@ -42,7 +48,7 @@ class RayWorkers:
 
     def start(self, task: Task) -> None:
         """Hand it in."""
-        self.running[self.perform.remote(task)] = task
+        self.running[self.perform.remote(task, Path.cwd())] = task
 
     def wait(self, seconds: float) -> list[tuple[Task, Outcome]]:
         """Outcomes; that of a worker which died is a failure of its task alone."""
@@ -62,3 +68,12 @@ class RayWorkers:
         except self.ray.exceptions.RayError as error:
             lines = str(error).strip().splitlines() or [""]
             return Outcome("failed", f"{type(error).__name__}: {lines[0]}")
+
+
+def _perform(task: Task, folder: Path) -> Outcome:
+    """A worker of a cluster stands wherever that was started."""
+    try:
+        os.chdir(folder)
+    except OSError as error:
+        return Outcome("failed", f"{socket.gethostname()} has no folder {folder} ({error.strerror})")
+    return perform(task)

@@ -7,6 +7,7 @@ import socket
 import time
 import traceback
 import warnings
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
@@ -65,31 +66,32 @@ class Outcome:
 
 def perform(task: Task) -> Outcome:
     """Do a task unless it is finished or its folder is held; what goes wrong is written into the folder's log.txt."""
-    with taken(task.home / ".lock") as holder, warnings.catch_warnings():
-        if holder is not None:
-            return Outcome("held", holder)
-        if task.finished():
-            return Outcome("finished")
-        warnings.showwarning = lambda message, *_: note(task, f"warning: {message}")
-        note(task, "begins")
-        start = time.perf_counter()
-        try:
+    start = time.perf_counter()
+    try:
+        with taken(task.home / ".lock") as holder, warnings.catch_warnings():
+            if holder is not None:
+                return Outcome("held", holder)
+            if task.finished():
+                return Outcome("finished")
+            warnings.showwarning = lambda message, *_: note(task, f"warning: {message}")
+            note(task, "begins")
             task.run()
-        except Exception as error:
-            sentence = " ".join(str(error).split())
-            if not isinstance(error, ValueError) or not sentence:
-                sentence = f"{type(error).__name__}: {sentence}"
-            note(task, f"failed: {sentence}\n{''.join(traceback.format_exception(error))}")
-            return Outcome("failed", sentence, time.perf_counter() - start)
-        seconds = time.perf_counter() - start
-        note(task, f"finished in {seconds:.1f} s")
-        return Outcome("finished", seconds=seconds)
+            seconds = time.perf_counter() - start
+            note(task, f"finished in {seconds:.1f} s")
+            return Outcome("finished", seconds=seconds)
+    except Exception as error:
+        sentence = " ".join(str(error).split())
+        if not isinstance(error, ValueError) or not sentence:
+            sentence = f"{type(error).__name__}: {sentence}"
+        note(task, f"failed: {sentence}\n{''.join(traceback.format_exception(error))}")
+        return Outcome("failed", sentence, time.perf_counter() - start)
 
 
 def note(task: Task, text: str) -> None:
     """Add a line to the log of the task's folder."""
-    task.home.mkdir(parents=True, exist_ok=True)
-    with (task.home / LOG).open("a") as file:
-        file.write(
-            f"{time.strftime('%Y-%m-%d %H:%M:%S')} process {os.getpid()} on {socket.gethostname()}: {task.stage} {text}\n"
-        )
+    with suppress(OSError):  # a full disk: the outcome says it
+        task.home.mkdir(parents=True, exist_ok=True)
+        with (task.home / LOG).open("a") as file:
+            file.write(
+                f"{time.strftime('%Y-%m-%d %H:%M:%S')} process {os.getpid()} on {socket.gethostname()}: {task.stage} {text}\n"
+            )

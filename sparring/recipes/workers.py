@@ -179,7 +179,7 @@ def _serve(connection: Connection, environment: dict[str, str]) -> None:
     try:
         while True:
             connection.send(perform(connection.recv()))
-    except (EOFError, OSError, KeyboardInterrupt):
+    except (EOFError, OSError, KeyboardInterrupt):  # nothing more comes, or nobody listens
         return
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -245,5 +246,5 @@ def _verdicts(arrays: Mapping[str, np.ndarray], names: list[str]) -> Verdicts | 
     return Verdicts(arrays["index"], arrays["labels"], right)
 
 
-def _age(checkpoint: str) -> tuple[int, str]:
-    return len(checkpoint), checkpoint
+def _age(checkpoint: str) -> list[int]:
+    return [int(number) for number in re.findall(r"\d+", checkpoint)]

@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
+from uuid import uuid4
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1d2327; --soft: #59636b; --paper: #ffffff; --edge: #d9dee2; --tint: #f5f7f8;
@@ -112,7 +113,7 @@ def check_folder(option: str, folder: Path) -> None:
 def write_page(document: str, out: Path) -> Path:
     """Write a whole document to the file `out`, which appears when it is complete."""
     out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = out.with_name(f".{out.name}.writing")
+    temporary = out.with_name(f".{out.name}.{uuid4().hex}.writing")  # two runners may write it at once
     temporary.write_text(document, encoding="utf-8")
     return temporary.replace(out)
 

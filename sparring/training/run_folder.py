@@ -15,6 +15,7 @@ from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 import torch
@@ -205,7 +206,7 @@ def commit() -> str | None:
 
 def write_json(path: Path, values: Any) -> None:
     """Write a JSON file that is whole or absent."""
-    temporary = path.with_name(f".{path.name}.writing")
+    temporary = path.with_name(f".{path.name}.{uuid4().hex}.writing")  # two runners may write it at once
     temporary.write_text(json.dumps(values, indent=1) + "\n")
     temporary.replace(path)
 

@@ -71,6 +71,26 @@ def test_a_failure_takes_only_what_needs_it(tmp_path):
     assert told[-1].startswith("[6/6]") or told[-1].startswith("[5/6]")
 
 
+class Refused(Step):
+    """Another runner has written something else where this step's file goes."""
+
+    def finished(self):
+        raise ValueError("choose another --out")
+
+
+def test_what_is_met_unexpectedly_is_a_failure_of_one_task(tmp_path):
+    refused, other = Refused(tmp_path, "refused"), Step(tmp_path, "other")
+    (failure,) = run_grid([refused, other], Here(), lambda line: None)
+    assert (failure.task, failure.sentence) == (refused, "choose another --out") and other.finished()
+
+
+def test_a_log_on_a_full_disk_stops_nothing(tmp_path):
+    step = Step(tmp_path, "a")
+    step.home.mkdir()
+    (step.home / "log.txt").symlink_to("/dev/full")
+    assert perform(step).word == "finished" and step.finished()
+
+
 def test_workers_have_their_share_and_one_that_dies_is_a_failure_of_its_task(tmp_path, monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     steps = [Step(tmp_path, "dies", do="die"), *chain(tmp_path, "abc")]
@@ -105,7 +125,12 @@ def test_a_held_folder_is_left_alone_and_a_dead_ones_lock_is_taken_over(tmp_path
     step = Step(tmp_path, "a")
     file = step.home / ".lock"
     child = subprocess.Popen(["sleep", "60"])
-    theirs = {"pid": child.pid, "host": socket.gethostname(), "began": lock._began(child.pid)}
+    theirs = {
+        "pid": child.pid,
+        "host": socket.gethostname(),
+        "numbers": lock._numbers(),
+        "began": lock._began(child.pid),
+    }
     file.parent.mkdir()
     file.write_text(json.dumps(theirs))
     assert perform(step).word == "held" and not step.finished()
@@ -119,6 +144,17 @@ def test_a_held_folder_is_left_alone_and_a_dead_ones_lock_is_taken_over(tmp_path
         time.sleep(0.01)
     assert perform(step).word == "finished"  # nobody has waited for it yet: it is dead all the same
     child.wait()
+
+
+def test_a_lock_of_a_container_with_the_same_hosts_name_is_no_dead_process(tmp_path):
+    file = tmp_path / ".lock"
+    mine = {"pid": 2**22, "host": socket.gethostname(), "numbers": lock._numbers(), "began": "5"}
+    file.write_text(json.dumps(mine))
+    with lock.taken(file) as holder:
+        assert holder is None  # that process has ended
+    file.write_text(json.dumps(mine | {"numbers": "pid:[1]"}))
+    with lock.taken(file) as holder:
+        assert holder == f"process {2**22} on {socket.gethostname()}"
 
 
 def test_another_hosts_lock_is_stale_when_it_was_not_touched_for_long(tmp_path):

@@ -209,6 +209,14 @@ def test_an_earlier_checkpoint_says_so(two, tmp_path):
     assert [row[0] for row in rows_of(document) if row and row[0].startswith("knn")] == ["knn at epoch-0004", "knn"]
 
 
+def test_a_checkpoint_within_an_epoch_is_older_than_the_end_of_it(two, tmp_path):
+    change(two[0], "knn", checkpoint="epoch-0009-step-00003")
+    change(two[0], "logistic", checkpoint="epoch-0010")
+    _, _, document = text_of(two, tmp_path)
+    knn = [row[0] for row in rows_of(document) if row and row[0].startswith("knn")]
+    assert knn == ["knn at epoch-0009-step-00003", "knn"]
+
+
 def test_runs_of_several_seeds_get_means_and_paired_differences(tmp_path):
     accuracies = {"p0": 0.5, "p1": 0.6, "q0": 0.6, "q1": 0.72}
     for name, accuracy in accuracies.items():
