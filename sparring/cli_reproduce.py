@@ -21,8 +21,8 @@ usage: sparring reproduce NAME [NAME ...] [--budget full|short|smoke] [--rows NA
        sparring reproduce --all --budget smoke
 
 Train and measure every row of a paper's table, print its figures beside ours, and judge the paper's claims. One JSON a row
-and seed goes to --out; what is finished there is not run again, and an interrupted row continues. What fails is listed at
-the end (exit code 1); the others go on.
+and seed goes to --out; what is finished there is not run again, and an interrupted row continues. What fails, or has no
+images, is listed at the end (exit code 1); the others go on.
 
   NAME               such as ascl.table2; `list` names all
   --all              every recipe; all results of --out then stand in OUT/leaderboard.html
@@ -40,7 +40,7 @@ the end (exit code 1); the others go on.
   --runs FOLDER      where trained runs are kept [runs/recipes]
   --workers N        worker processes [one a GPU, or one for every four CPU cores]
   --ray ADDRESS      on a Ray cluster instead: its address, auto, or local for one that lives as long as the command
-  --summary          run nothing: print what is there
+  --summary          train and measure nothing: print and write the tables of what is there
   --debug            show where an error happened
 """
 
@@ -77,7 +77,8 @@ def reproduce(words: list[str]) -> int:
         return 0
     from sparring.recipes import reproduce as recipes
     from sparring.recipes.budgets import BUDGETS
-    from sparring.recipes.given import bring, check_weights, on_official_files
+    from sparring.recipes.given import bring, on_official_files
+    from sparring.recipes.place import place_of
     from sparring.reporting.page import check_folder
 
     if "list" in read.positional and len(read.positional) > 1:
@@ -105,7 +106,9 @@ def reproduce(words: list[str]) -> int:
     data, root = _one(read, "data", None), _one(read, "root", None)
     if budget == "smoke" and data is None and root is None:
         data = "digits"
-    place = recipes.place_of(
+    if "data-label" in read.options and data is None and root is None:
+        raise ValueError("--data-label says what other images are called: it needs --data or --root")
+    place = place_of(
         data,
         None if root is None else Path(root),
         _one(read, "data-label", None),
@@ -117,31 +120,35 @@ def reproduce(words: list[str]) -> int:
     chosen = bring(chosen, read.options.get("weights", []), download=place.download)
     chosen = on_official_files(chosen, _one(read, "corrupted", None))
     seeds, count = _seeds(read), _workers(read)
-    failures = []
+    sentences: list[str] = []
     if "summary" in read.options:
         for option in {"rows", "seeds"} & read.options.keys():
             raise ValueError(f"--summary prints all that is there: leave --{option} out")
     else:
         check_folder("out", place.out)
         check_folder("runs", place.runs)
-        try:
-            recipes.check_place(place, chosen, BUDGETS[budget])
-        except ValueError as error:
-            raise ValueError(re.sub(r"\bdata\.(name|root|download)\b", _flag, str(error))) from None
-        for recipe in chosen:
-            check_weights(recipe, rows, BUDGETS[budget], place)
-        failures = _run(
-            recipes.plan(chosen, BUDGETS[budget], place, rows=rows, seeds=seeds), count, _one(read, "ray", None)
-        )
+        refused = {
+            name: re.sub(r"\bdata\.(name|root|download)\b", _flag, sentence)
+            for name, sentence in recipes.refused(chosen, BUDGETS[budget], place, rows=rows, seeds=seeds).items()
+        }
+        if len(refused) == len(chosen):
+            raise ValueError("; ".join(dict.fromkeys(refused.values())))
+        sentences += [f"not run: {name}: {sentence}" for name, sentence in refused.items()]
+        ready = [recipe for recipe in chosen if recipe.name not in refused]
+        tasks = recipes.plan(ready, BUDGETS[budget], place, rows=rows, seeds=seeds)
+        sentences += [f"failed: {line}" for line in recipes.described(_run(tasks, count, _one(read, "ray", None)))]
     for recipe in chosen:
-        print(recipes.write_summary(recipe, BUDGETS[budget], place), end="\n\n", flush=True)
-    for line in recipes.described(failures):
-        print(f"sparring: failed: {line}", file=sys.stderr)
+        try:
+            print(recipes.write_summary(recipe, BUDGETS[budget], place), end="\n\n", flush=True)
+        except ValueError as error:
+            sentences.append(f"no table: {error}")
+    for sentence in sentences:
+        print(f"sparring: {sentence}", file=sys.stderr)
     if "all" in read.options:
         from sparring.recipes.leaderboard_page import write_leaderboard
 
         print(write_leaderboard(place.out, place.out / "leaderboard.html"))
-    return 1 if failures else 0
+    return 1 if sentences else 0
 
 
 def _run(tasks: Sequence[CellTask], count: int | None, ray: str | None) -> Sequence[Failure]:
@@ -184,7 +191,7 @@ def _one(read: Words, option: str, default: str | None) -> Any:
 def _seeds(read: Words) -> list[int]:
     given = _one(read, "seeds", "")
     parts = given.replace(",", " ").split()
-    if not all(part.isdecimal() for part in parts):
+    if not all(part.isdecimal() for part in parts) or ("seeds" in read.options and not parts):
         raise ValueError(
             f"--seeds must be whole numbers of at least 0 separated by commas, such as 0,1,2, not {given!r}"
         )

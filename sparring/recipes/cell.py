@@ -8,6 +8,7 @@ log.txt says who did what when.
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -191,7 +192,7 @@ def write_cell(cell: Cell) -> None:
         "seed": cell.seed,
         "data": data_label(recipe, cell.place),
         "budget": cell.label,
-        "rerun": f"sparring reproduce {recipe.name} --budget {cell.budget.name} --rows '{row.name}' --seeds {cell.seed}",
+        "rerun": rerun(cell),
         "conditions": conditions.of_cell(cell),
     }
     if row.given is None and (adapted := cell.place.adapted(row.run)):
@@ -205,6 +206,20 @@ def write_cell(cell: Cell) -> None:
     write_json(cell.file, about | found)
 
 
+def rerun(cell: Cell) -> str:
+    """The command that makes this cell anew; its reader puts folders and files in the place of words in capitals."""
+    recipe, row, place = cell.recipe, cell.row, cell.place
+    words = ["sparring", "reproduce", recipe.name, "--budget", cell.budget.name, "--rows", row.name]
+    words += ["--seeds", str(cell.seed)]
+    if place.data is not None:
+        words += ["--data", place.data.name, *(["--root", "IMAGES"] if place.data.root else [])]
+        words += ["--data-label", place.label] if place.label not in (None, place.data.name) else []
+    words += ["--transfer-root", "FOLDER"] if recipe.transfer and place.transfer_root else []
+    words += ["--weights", f"{row.name}=FILE"] if row.given is not None and row.given.weights is not None else []
+    words += ["--corrupted", "FOLDER"] if any(each.config.corrupted_root for each in recipe.robustness) else []
+    return shlex.join(words)
+
+
 def made(cell: Cell) -> dict[str, Any]:
     """What a recipe that is no grid of training runs makes of a cell."""
     assert cell.recipe.make is not None
@@ -213,12 +228,13 @@ def made(cell: Cell) -> dict[str, Any]:
 
 def gathered(cell: Cell) -> dict[str, Any]:
     """What the JSON of a trained and measured cell says beside whose it is."""
+    from sparring.training import resolve
     from sparring.training.run_folder import load_config
 
     results, more = figures(cell)
     environment = json.loads((cell.run / "environment.json").read_text())
     del environment["command"]
-    complete = asdict(load_config(cell.run))
+    complete = asdict(load_config(cell.run)) | {"evaluation": asdict(resolve(cell.config).evaluation)}
     for key in ("root", "test_root"):
         complete["data"][key] = complete["data"][key] and "IMAGES"
     epochs = [json.loads(line) for line in (cell.run / "metrics.jsonl").read_text().splitlines()]

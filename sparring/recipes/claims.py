@@ -120,6 +120,10 @@ class Above:
     def judge(self, results: Runs, measure: str) -> str:
         """One sentence: the verdict, and how far the one trade-off front lies above the other, over seeds."""
         results = list(results)
+        if not any(result["row"] in self.ours for result in results) or not any(
+            result["row"] in self.other for result in results
+        ):
+            return f"{measure}: not measured: {self.words}"
         seeds, above = sorted({result["seed"] for result in results}), {}
         for seed in seeds:
             points = []
@@ -146,16 +150,21 @@ class Colours:
     measures: tuple[str, ...] = ("clean",)
 
     def judge(self, results: Runs, measure: str) -> str:
-        """One sentence: holds if it is so with every seed, else fails, with the checks that are not green."""
+        """One sentence: holds if it is so with every seed, else fails, with the checks that are not green; undecided where
+        all that keeps it from holding are checks that were not made (absent or grey)."""
         found = [result["checks"] for result in results if result["row"] == self.row and "checks" in result]
         if not found:
             return f"{self.row}: not measured: {self.words}"
         colours = {
-            name: {checks[name]["colour"] for checks in found if name in checks} for name in {*found[0], *self.red}
+            name: {checks[name]["colour"] for checks in found if name in checks} for name in {*self.red}.union(*found)
         }
         wrong = [name for name in self.red or colours if colours[name] != {"red" if self.red else "green"}]
-        loud = [f"{name} {'/'.join(sorted(of))}" for name, of in sorted(colours.items()) if of != {"green"}]
-        return f"{self.row}: {'fails' if wrong else 'holds'} (not green: {', '.join(loud) or 'none'}): {self.words}"
+        loud = [
+            f"{name} {'/'.join(sorted(of)) or 'not made'}" for name, of in sorted(colours.items()) if of != {"green"}
+        ]
+        unmade = all(colours[name] <= {"red" if self.red else "green", "grey"} for name in wrong)
+        word = "holds" if not wrong else "undecided" if unmade else "fails"
+        return f"{self.row}: {word} (not green: {', '.join(loud) or 'none'}): {self.words}"
 
 
 def judged(

@@ -24,8 +24,6 @@ SAID = 4
 def of_cell(cell: Cell) -> dict[str, Any]:
     """Settings that differ from the defaults, of the training and of each measurement with its protocols' versions."""
     found: dict[str, Any] = {"training": changed(identified(cell.config))}
-    if cell.recipe.make is not None:
-        return plain(found | {"measured": {"robustness": {"protocols": versions("robustness")}}})
     robust, measured = 0, {}
     for each in cell.measurements():
         name = each.key if isinstance(each, Transferred) else each.stage

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sparring.recipes.budgets import Budget, labelled
 from sparring.recipes.recipe import Recipe
-from sparring.recipes.reproduce import find, table, verdicts, where_measured
+from sparring.recipes.reproduce import find, shown_columns, table, verdicts, where_measured
 from sparring.reporting import read_results, results_table
-from sparring.reporting.table import hardware
 
 JUDGED = ("holds", "fails", "undecided", "not measured")
 
@@ -27,28 +26,60 @@ class Group:
     results: list[dict[str, Any]]
 
 
-def grouped(paths: Iterable[Path]) -> tuple[list[Group], list[Path]]:
-    """Results of recipes by recipe, data and size, and the files of other experiments; summaries are neither.
+@dataclass(frozen=True)
+class Sorted:
+    """Result files by what can be made of them."""
 
-    Raises ValueError for what is no result.
-    """
+    groups: list[Group]
+    others: list[Path]
+    """Files of experiments that are no recipes."""
+    unreadable: list[str]
+    """Why results of recipes stand in no table, a sentence each."""
+
+
+def grouped(paths: Iterable[Path]) -> Sorted:
+    """Results of recipes by recipe, data and size; summaries are left out. Raises ValueError for what is no result."""
     files = sorted(path for path in map(Path, paths) if not path.name.startswith("summary-"))
-    others, groups = [], dict[tuple[str, ...], list[dict[str, Any]]]()
+    others, groups = [], dict[tuple[str, ...], dict[Path, dict[str, Any]]]()
     for file, result in zip(files, read_results(files), strict=True):
         if "rows" in result:
-            groups.setdefault((result["experiment"], result["data"], result["budget"]), []).append(result)
+            groups.setdefault((result["experiment"], result["data"], result["budget"]), {})[file] = result
         else:
             others.append(file)
-    found = [
-        Group(find(experiment), labelled(label), data, results)
-        for (experiment, data, label), results in sorted(groups.items())
-    ]
-    return found, others
+    found, unreadable = [], []
+    for (experiment, data, label), results in sorted(groups.items()):
+        try:
+            group = Group(find(experiment), labelled(label), data, list(results.values()))
+            _check(group, results)
+            found.append(group)
+        except ValueError as error:
+            unreadable.append(f"{experiment} ({data}): {error}")
+    return Sorted(found, others, unreadable)
+
+
+def _check(group: Group, results: Mapping[Path, Mapping[str, Any]]) -> None:
+    """A ValueError for figures that cannot share a table, or two of one row and seed."""
+    seen: dict[tuple[str, int], Path] = {}
+    for file, result in results.items():
+        first = seen.setdefault((result["row"], result["seed"]), file)
+        if first != file:
+            raise ValueError(
+                f"{first} and {file} are both row {result['row']!r}, seed {result['seed']}: keep them in two folders of results"
+            )
+    shown_columns(group.recipe, group.budget, group.results)
+
+
+def _all(paths: Iterable[Path]) -> Sorted:
+    """`grouped`; a ValueError where something is unreadable."""
+    found = grouped(paths)
+    if found.unreadable:
+        raise ValueError("; ".join(found.unreadable))
+    return found
 
 
 def overview(paths: Iterable[Path]) -> str:
     """One line for each recipe, data set and size: how much was run, and how its claims stand. Raises as `leaderboard`."""
-    groups, _ = grouped(paths)
+    groups = _all(paths).groups
     lines = [
         "| recipe | what | data | size | rows | seeds | claims that hold | fail | are undecided |",
         "|---|---|---|---|---|---|---|---|---|",
@@ -82,18 +113,17 @@ def verdict_of(line: str) -> str:
 def leaderboard(paths: Iterable[Path]) -> str:
     """Every result file in one of the tables; the same files give the same text.
 
-    Results of a recipe share a table where data, budget and hardware agree. Raises ValueError for what is no result.
+    Results of a recipe share a table where data and budget agree. Raises ValueError for what is no result, or cannot stand in
+    a table.
     """
-    groups, others = grouped(paths)
-    parts = [results_table(others).rstrip()] if others else []
-    for group in groups:
-        machines: dict[str, list[dict[str, Any]]] = {}
-        for result in group.results:
-            machines.setdefault(hardware(result["environment"]), []).append(result)
-        parts += [_table(group, results) for _, results in sorted(machines.items())]
-    return "\n\n".join(parts) + "\n"
+    found = _all(paths)
+    parts = [results_table(found.others).rstrip()] if found.others else []
+    return "\n\n".join([*parts, *map(_table, found.groups)]) + "\n"
 
 
-def _table(group: Group, results: list[dict[str, Any]]) -> str:
-    judged = [line for line in verdicts(group.recipe, group.budget, results) if ": not measured: " not in line]
-    return "\n".join([*table(group.recipe, group.budget, results), "", where_measured(results), "", *judged])
+def _table(group: Group) -> str:
+    lines = verdicts(group.recipe, group.budget, group.results)
+    judged = [line for line in lines if verdict_of(line) != "not measured"]
+    return "\n".join(
+        [*table(group.recipe, group.budget, group.results), "", where_measured(group.results), "", *judged]
+    )

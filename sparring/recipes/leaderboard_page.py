@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from sparring.recipes.aggregate import figure, key, missing_words, words_of
-from sparring.recipes.budgets import Budget
+from sparring.recipes.budgets import BUDGETS, Budget
 from sparring.recipes.leaderboard import Group, grouped, verdict_of
 from sparring.recipes.paper import as_printed
 from sparring.recipes.recipe import Column, Recipe, Row
-from sparring.recipes.reproduce import measured_words, recipes, shown_columns, verdicts
+from sparring.recipes.relative import behind, behind_printed
+from sparring.recipes.reproduce import measured_words, recipes, shown_columns, verdicts, which
 from sparring.reporting import read_results
 from sparring.reporting.markdown import to_html
 from sparring.reporting.page import (
@@ -35,20 +36,19 @@ VERDICTS = {
     "not measured": ("grey", "–"),
 }
 """How a claim is judged, with the colour and symbol that stand beside the word."""
-SIZES = ("full", "short", "smoke")
 
 
 def write_leaderboard(results: Path, out: Path) -> Path:
     """Write the page of all result files below the folder `results` to the file `out` and return its path.
 
-    The same files give the same bytes. Where figures of one column were measured unlike, a sentence stands instead of the
-    table. Raises ValueError if there are no result files, one is none, or `out` is no .html file; then nothing is written.
+    The same files give the same bytes. Results that cannot share a table, or are unknown to this version, are named at its
+    end instead. Raises ValueError if there are no result files, one is none, or `out` is no .html file; then nothing is written.
     """
     results, out = Path(results), Path(out)
     check_page(out)
     if not results.is_dir():
         raise ValueError(f"{results} is no folder of results: `sparring reproduce` writes one")
-    files = list(results.rglob("*.json"))
+    files = [*results.glob("*.json"), *results.glob("*/*.json")]  # not those of runs, which may lie below it too
     if not [file for file in files if not file.name.startswith("summary-")]:
         raise ValueError(f"{results} holds no result files: `sparring reproduce` writes them")
     return write_page(render(files), out)
@@ -56,9 +56,11 @@ def write_leaderboard(results: Path, out: Path) -> Path:
 
 def render(files: Sequence[Path]) -> str:
     """The whole document of result files."""
-    groups, others = grouped(files)
-    groups = sorted(groups, key=lambda group: (SIZES.index(group.budget.name), group.recipe.name, group.data))
-    earlier = {result["experiment"] for result in read_results(others)}  # in another form, at the end of the page
+    found = grouped(files)
+    groups = sorted(
+        found.groups, key=lambda group: (list(BUDGETS).index(group.budget.name), group.recipe.name, group.data)
+    )
+    earlier = {result["experiment"] for result in read_results(found.others)}  # in another form, at the end of the page
     shown = earlier | {group.recipe.name for group in groups}
     rest = [name for name in recipes() if not shown & {name, name.replace(".", "-")}]
     words = (
@@ -78,8 +80,10 @@ def render(files: Sequence[Path]) -> str:
             disclosure(f"{len(rest)} recipes without results", bullets([f"{n}: {recipes()[n].title}" for n in rest]))
         )
     body += [_group(number, group) for number, group in enumerate(groups)]
-    if others:
-        body.append(section("Other experiments", to_html(results_table(others))))
+    if found.others:
+        body.append(section("Other experiments", to_html(results_table(found.others))))
+    if found.unreadable:
+        body.append(section("Without a table", bullets(found.unreadable)))
     return page("Leaderboard", body)
 
 
@@ -88,8 +92,6 @@ def _overview(groups: Sequence[Group]) -> str:
     head = ["recipe", "what", "size", "data", "rows", "runs", *VERDICTS]
     rows = []
     for number, group in enumerate(groups):
-        if unlike(group):
-            continue
         judged = [verdict_of(line) for line in verdicts(group.recipe, group.budget, group.results)]
         rows_done = {result["row"] for result in group.results}
         counts = [f"{len(rows_done)} of {len(group.recipe.rows)}", str(len(group.results))]
@@ -103,25 +105,14 @@ def _overview(groups: Sequence[Group]) -> str:
     return f'<div class="scroll"><table><thead><tr>{titles}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
 
 
-def unlike(group: Group) -> str:
-    """Which figures of one column were measured unlike, so that no table holds them; empty if none were."""
-    try:
-        shown_columns(group.recipe, group.budget, group.results)
-    except ValueError as error:
-        return str(error)
-    return ""
-
-
 def _group(number: int, group: Group) -> str:
     recipe, budget, results = group.recipe, group.budget, group.results
-    title, anchor = f"{recipe.name}: {recipe.title} ({budget.name}, {group.data})", f"table-{number}"
-    if why := unlike(group):
-        return section(title, paragraph(f"No table. {why}.", "warn"), anchor=anchor)
+    title = f"{recipe.name}: {recipe.title} ({budget.name}, {group.data})"
     machines = sorted({hardware(result["environment"]) for result in results})
     commits = sorted({str(result["environment"].get("commit") or "unknown")[:8] for result in results})
     facts = {
         "data": group.data,
-        "size": budget.label,
+        "size": " and ".join(sorted({result["budget"] for result in results})),
         "seeds": ", ".join(str(seed) for seed in sorted({result["seed"] for result in results})),
         "runs": len(results),
         "hardware": " and ".join(machines),
@@ -145,7 +136,7 @@ def _group(number: int, group: Group) -> str:
     if absent:
         lines = bullets([line.removeprefix("- ") for line in absent])
         parts.append(disclosure(f"{len(absent)} claims not measured: a row of theirs was not run", lines))
-    return section(title, *parts, anchor=anchor)
+    return section(title, *parts, anchor=f"table-{number}")
 
 
 def _table(recipe: Recipe, budget: Budget, results: Sequence[Result]) -> str:
@@ -161,10 +152,10 @@ def _table(recipe: Recipe, budget: Budget, results: Sequence[Result]) -> str:
         seeds = {result["seed"] for result in results if result["row"] == row.name}
         if not seeds:
             continue
-        cells = [row.name, str(len(seeds))]
+        cells = [row.name + which(row, results), str(len(seeds))]
         for column, beside in zip(columns, printed, strict=True):
-            cells.append(_ours(results, row, key(column, budget), mark))
-            cells += [_theirs(row.paper, column)] if beside else []
+            cells.append(_ours(results, row, key(column, budget), mark) + behind(recipe, column, row, budget, results))
+            cells += [_theirs(row.paper, column) + behind_printed(recipe, column, row)] if beside else []
         rows.append(cells)
     for name, numbers in recipe.copied.items():
         cells = [f"{name}, as printed", "-"]

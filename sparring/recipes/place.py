@@ -67,6 +67,25 @@ class Place:
         )
 
 
+def place_of(
+    data: str | None,
+    root: Path | None,
+    label: str | None,
+    out: Path,
+    runs: Path,
+    *,
+    download: bool = False,
+    transfer_root: str | None = None,
+) -> Place:
+    """Where images come from, in the words of the command line."""
+    if data is None and root is None:
+        return Place(out=out, runs=runs, download=download, transfer_root=transfer_root)
+    name = data or "folder"
+    given = DataConfig(name=name, root=None if root is None else str(root.absolute()))
+    words = label or (root.name if root is not None and name == "folder" else name)
+    return Place(given, words, out, runs, download, transfer_root)
+
+
 def configured(row: Row, seed: int, budget: Budget, place: Place) -> RunConfig:
     """The complete configuration of a cell."""
     run = place.on(budget.scaled(row.run))

@@ -16,8 +16,8 @@ class RayWorkers:
     """At most `count` tasks at a time on the cluster at `address` ("local": one that begins and ends here).
 
     Its machines need this package and, under the same paths, the folder in which the runner stands and those of the grid.
-    Without a count: one a GPU, or one for
-    every few CPU cores. A task reserves its share of both. Raises ValueError if Ray or the cluster is not there.
+    Without a count: one a GPU, or one for every few CPU cores. A task reserves its share of both, never more cores than every
+    machine has. Raises ValueError if Ray or the cluster is not there.
     """
 
     def __init__(self, address: str, count: int | None = None) -> None:
@@ -33,11 +33,12 @@ class RayWorkers:
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **local)
         except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
             raise ValueError(f"--ray {address}: there is no Ray cluster to join ({error})") from error
-        found = ray.cluster_resources()
-        cpus, gpus = int(found.get("CPU", 1)), int(found.get("GPU", 0))
-        self.count, threads = shares(count, cpus, gpus)
+        machines = [each["Resources"] for each in ray.nodes() if each["Alive"]]
+        cpus = [int(each["CPU"]) for each in machines if each.get("CPU", 0) >= 1] or [1]
+        gpus = int(sum(each.get("GPU", 0) for each in machines))
+        self.count, threads = shares(count, sum(cpus), gpus)
         self.perform = ray.remote(_perform).options(
-            max_retries=0, num_cpus=threads, num_gpus=min(1.0, gpus / self.count)
+            max_retries=0, num_cpus=min(threads, *cpus), num_gpus=min(1.0, gpus / self.count)
         )
         self.running: dict[Any, Task] = {}
 

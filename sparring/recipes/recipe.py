@@ -121,7 +121,7 @@ class Recipe:
     perturbed: bool = False
     """Whether what perturbations do to the encoder is measured too: the keys of `keys.perturbations`."""
     robustness: tuple[Under, ...] = ()
-    """What every row is measured under."""
+    """What every row is measured under; with `make`, what that measures rows under."""
     transfer: tuple[str, ...] = ()
     """Data sets to which every row's frozen encoder is transferred; their keys are transfer-NAME."""
     latent: LatentConfig | None = None

@@ -8,14 +8,13 @@ import importlib
 import pkgutil
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
-from pathlib import Path
 from typing import Any
 
 import sparring.recipes
 from sparring.recipes.aggregate import aggregate, few_seeds, key, missing_words, words_of
 from sparring.recipes.budgets import BUDGETS, Budget, brought
 from sparring.recipes.claims import Claim
-from sparring.recipes.given import wanted
+from sparring.recipes.given import check_weights, wanted
 from sparring.recipes.grid import Failure, Tell, run_grid
 from sparring.recipes.paper import as_printed
 from sparring.recipes.place import Place, data_label, slug
@@ -67,6 +66,25 @@ def reproduce(
     return summary(recipe, budget, place)
 
 
+def refused(
+    chosen: Sequence[Recipe], budget: Budget, place: Place, *, rows: Sequence[str] = (), seeds: Sequence[int] = ()
+) -> dict[str, str]:
+    """By name, recipes that cannot be run here, and why: images or weights that are not there or do not fit, figures in
+    `place.out` that were trained or measured otherwise. Nothing is written."""
+    from sparring.data import images_kept
+
+    found = {}
+    with images_kept():
+        for recipe in chosen:
+            try:
+                check_place(place, recipe, budget)
+                check_weights(recipe, rows, budget, place)
+                plan([recipe], budget, place, rows=rows, seeds=seeds)
+            except ValueError as error:
+                found[recipe.name] = str(error)
+    return found
+
+
 def described(failures: Iterable[Failure]) -> list[str]:
     """A line for each: recipes, row, seed, stage, what went wrong, and where the rest of it is written."""
     return [f"{failure.task.words}: {failure.sentence} ({failure.task.home / LOG})" for failure in failures]
@@ -95,7 +113,7 @@ def where_measured(results: Sequence[Mapping[str, Any]]) -> str:
     environments = [result["environment"] for result in results]
     machines = " and ".join(sorted({hardware(environment) for environment in environments}))
     commits = ", ".join(sorted({str(environment.get("commit") or "unknown")[:8] for environment in environments}))
-    return f"Measured on {machines}, trained at commit {commits}. {len(results)} runs; claims:"
+    return f"Trained on {machines}, at commit {commits}. {len(results)} runs; claims:"
 
 
 def _not_given(recipe: Recipe, results: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -113,6 +131,9 @@ def write_summary(recipe: Recipe, budget: Budget, place: Place) -> str:
         (folder / f"summary-{budget.name}.md").write_text(text + "\n")
     for number, (data, results) in enumerate(groups.items()):
         name = budget.name + (f"-{slug(data)}" if number else "")
+        if not number:  # what an earlier summary, made for other images, called these
+            for ending in ("json", "html"):
+                (folder / f"{'summary-' * (ending == 'json')}{name}-{slug(data)}.{ending}").unlink(missing_ok=True)
         judged = verdicts(recipe, budget, results)
         write_json(folder / f"summary-{name}.json", aggregate(recipe, budget, results, judged))
         if recipe.drawings is not None:
@@ -122,7 +143,8 @@ def write_summary(recipe: Recipe, budget: Budget, place: Place) -> str:
 
 def _results(recipe: Recipe, budget: Budget, place: Place) -> dict[str, list[dict[str, Any]]]:
     """Results by what their images are called, those of `place` first: no figure of one is compared with one of another."""
-    files = (place.out / recipe.name).glob(f"*-{budget.name}-seed*.json")
+    found = (place.out / recipe.name).glob(f"*-{budget.name}-seed*.json")
+    files = [file for file in found if not file.name.startswith("summary-")]
     read = [result for result in read_results(files) if result["budget"] in budget.labels]
     ours = data_label(recipe, place)
     labels = sorted({result["data"] for result in read}, key=lambda data: (data != ours, data))
@@ -152,7 +174,7 @@ def table(recipe: Recipe, budget: Budget, results: Sequence[dict[str, Any]]) -> 
             ours = words_of(results, row.name, key(column, budget)) + behind(recipe, column, row, budget, results)
             theirs = ("" if printed is None else as_printed(printed)) + behind_printed(recipe, column, row)
             cells.append(f"{ours} ({theirs.strip()})" if theirs else ours)
-        lines.append(f"| {row.name}{_which(row, results)} | {len(seeds)} | " + " | ".join(cells) + " |")
+        lines.append(f"| {row.name}{which(row, results)} | {len(seeds)} | " + " | ".join(cells) + " |")
     for name, numbers in recipe.copied.items():
         theirs = [numbers.get(column.paper or "") for column in columns]
         cells = ["-" if printed is None else f"({as_printed(printed)})" for printed in theirs]
@@ -197,7 +219,7 @@ def measured_words(recipe: Recipe, budget: Budget, results: Sequence[Mapping[str
     return words | {derived.mark.strip(): derived.words for column in columns for derived in column.derived}
 
 
-def _which(row: Row, results: Iterable[dict[str, Any]]) -> str:
+def which(row: Row, results: Iterable[Mapping[str, Any]]) -> str:
     """Which weights stand in a row that trains nothing, and whether they look trained."""
     found = [result["weights"] for result in results if result["row"] == row.name and "weights" in result]
     if not found:
@@ -244,42 +266,16 @@ def listed() -> list[tuple[str, str]]:
     return [(name, f"{recipe.title} ({counts[name]})") for name, recipe in recipes().items()]
 
 
-def check_place(place: Place, chosen: Sequence[Recipe], budget: Budget = BUDGETS["full"]) -> None:
+def check_place(place: Place, recipe: Recipe, budget: Budget = BUDGETS["full"]) -> None:
     """Raises ValueError, before any work, if the images are not there, or fewer than the budget takes."""
     from sparring.data import load_images
 
-    counted: dict[str, list[tuple[str, int]]] = {}
-    for recipe in chosen:
-        size = budget.of(recipe.name)
-        data = place.on(recipe.rows[0].run).data
-        data = brought(data, size.image_size)
-        if repr(data) not in counted:
-            counted[repr(data)] = [(images.name, len(images)) for images in load_images(data, seed=0)]
-        limits = (("training", size.train_images), ("test", size.test_images))
-        for (name, found), (kind, taken) in zip(counted[repr(data)], limits, strict=True):
-            if taken is not None and taken > found:
-                raise ValueError(
-                    f"--budget {budget.name} takes {taken:,} {kind} images, but {name} has only {found:,}: choose another "
-                    "--budget or --data"
-                )
-
-
-def place_of(
-    data: str | None,
-    root: Path | None,
-    label: str | None,
-    out: Path,
-    runs: Path,
-    *,
-    download: bool = False,
-    transfer_root: str | None = None,
-) -> Place:
-    """Where images come from, in the words of the command line."""
-    from sparring.config import DataConfig
-
-    if data is None and root is None:
-        return Place(out=out, runs=runs, download=download, transfer_root=transfer_root)
-    name = data or "folder"
-    given = DataConfig(name=name, root=None if root is None else str(root.absolute()))
-    words = label or (root.name if root is not None and name == "folder" else name)
-    return Place(given, words, out, runs, download, transfer_root)
+    size = budget.of(recipe.name)
+    images = load_images(brought(place.on(recipe.rows[0].run).data, size.image_size), seed=0)
+    limits = (("training", size.train_images), ("test", size.test_images))
+    for found, (kind, taken) in zip(images, limits, strict=True):
+        if taken is not None and taken > len(found):
+            raise ValueError(
+                f"--budget {budget.name} takes {taken:,} {kind} images, but {found.name} has only {len(found):,}: choose "
+                "another --budget or --data"
+            )

@@ -31,7 +31,7 @@ from sparring.evaluation.features import evaluation_mode
 from sparring.measuring import RobustnessConfig
 from sparring.recipes.budgets import Budget
 from sparring.recipes.claims import Colours
-from sparring.recipes.recipe import Column, Recipe, Row, derived
+from sparring.recipes.recipe import Column, Recipe, Row, Under, derived
 
 HONEST = ("natural", "adversarial")
 RED = {
@@ -207,6 +207,7 @@ RECIPE = Recipe(
         *(Colours(name, "every check of an honest model is green") for name in HONEST),
         *(Colours(name, f"{', '.join(red)} red", red) for name, red in RED.items()),
     ),
+    robustness=(Under(EVERYTHING), Under(FEW)),
     seeds=1,
     make=make,
     cost="a CNN of 0.13 million parameters: minutes of training, up to half an hour of attacks a row on 2 CPU cores",

@@ -67,7 +67,7 @@ def hardware(environment: dict[str, Any]) -> str:
 def _table(key: Key, results: list[dict[str, Any]]) -> str:
     experiment, data, budget, machine = key
     rows: dict[str, dict[int, dict[str, Any]]] = {}
-    for result in sorted(results, key=lambda result: result["config"]["method"]["base"] is not None):
+    for result in sorted(results, key=lambda result: (result["config"].get("method") or {}).get("base") is not None):
         runs = rows.setdefault(result["row"], {})
         if result["seed"] in runs:
             raise ValueError(f"{experiment}: two results of row {result['row']!r}, seed {result['seed']}")
@@ -179,5 +179,5 @@ def _difference(row: dict[int, float], other: dict[int, float]) -> str:
     difference, low, high = paired_difference(row, other)
     if math.isnan(low):
         return f"{100 * difference:+.2f} (one seed, no interval)"
-    verdict = "undecided" if low <= 0 <= high else "differs from zero"
+    verdict = "undecided" if low <= 0 <= high or high - low < 1e-9 else "differs from zero"
     return f"{100 * difference:+.2f} [{100 * low:+.2f}, {100 * high:+.2f}], {verdict}"

@@ -16,6 +16,7 @@ from sparring.recipes import lock
 from sparring.recipes.grid import run_grid
 from sparring.recipes.ray_workers import RayWorkers
 from sparring.recipes.workers import Here
+from tests.recipes.steps import Step
 from tests.recipes.tiny import tasks
 
 ROOT = Path(__file__).parents[2]
@@ -128,3 +129,23 @@ def test_a_ray_cluster_gives_the_same(whole, tmp_path, monkeypatch):
     assert results(tmp_path) == results(whole)
     assert len({line.split(" process ")[1].split()[0] for line in logged(tmp_path, "finished")}) == 2
     assert len(logged(tmp_path, "begins")) == STAGES
+
+
+def test_one_worker_of_a_cluster_of_small_machines_does_not_wait_for_a_large_one(tmp_path, monkeypatch):
+    from ray.cluster_utils import Cluster
+
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), *filter(None, sys.path)]))
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    try:
+        cluster.add_node(num_cpus=1)
+        workers = RayWorkers(cluster.address, 1)
+        try:
+            step = Step(tmp_path, "a")
+            workers.start(step)
+            until(lambda: workers.wait(1.0), seconds=60)
+            assert step.finished()
+        finally:
+            workers.close()
+    finally:
+        cluster.shutdown()

@@ -10,8 +10,8 @@ from sparring.recipes.budgets import BUDGETS, labelled
 from sparring.recipes.cell import Cell
 from sparring.recipes.clae_rows import BASES, SIMCLR, against, name_of
 from sparring.recipes.keys import last_epochs, perturbations
-from sparring.recipes.place import folder_of
-from sparring.recipes.reproduce import find, place_of, reproduce
+from sparring.recipes.place import folder_of, place_of
+from sparring.recipes.reproduce import find, reproduce
 
 FULL, SHORT, SMOKE = (BUDGETS[name].of("clae.table1") for name in ("full", "short", "smoke"))
 

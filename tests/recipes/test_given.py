@@ -10,7 +10,8 @@ import torch
 from sparring.cli import main
 from sparring.recipes import given
 from sparring.recipes.budgets import BUDGETS, MADE
-from sparring.recipes.reproduce import find, place_of, summary
+from sparring.recipes.place import place_of
+from sparring.recipes.reproduce import find, summary
 from sparring.recipes.tasks import plan
 from tests.data.layouts import picture
 from tests.reference import published as theirs

@@ -148,9 +148,31 @@ def test_figures_measured_unlike_take_no_other_table_with_them(results):
     read["results"]["pgd-20"]["n"] = 77
     file.write_text(json.dumps(read))
     text, document = page_of(results)
-    assert "No table. ascl.table2: pgd-20: figures of different protocols cannot share a column: n 1000 of" in text
+    assert "Without a table" in text
+    assert (
+        "ascl.table2 (mine): ascl.table2: pgd-20: figures of different protocols cannot share a column: n 1000 of"
+        in text
+    )
     assert "21.0 ± 1.0" not in text and "20.0 [15.0, 25.0] (smoke)" in text
     assert document.count('href="#table-') == 1
+    with pytest.raises(ValueError, match="cannot share a column"):
+        overview(results.rglob("*.json"))
+
+
+def test_results_that_no_table_can_hold_are_named(results):
+    result(results, "TRADES", 0, 0.2, budget="smoke")
+    result(results / "second", "ADV", 0, 0.9)
+    result(results, "TRADES", 5, 0.3, budget="smoke", data="unknown size")
+    file = results / RECIPE.name / "trades-smoke-seed5.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"budget": "short: of another version"}))
+    result(results, "TRADES", 6, 0.3, experiment="ascl.table99", budget="smoke")
+    text, _ = page_of(results)
+    first, second = (folder / RECIPE.name / "adv-short-seed0.json" for folder in (results, results / "second"))
+    assert f"ascl.table2 (mine): {first} and {second} are both row 'ADV', seed 0: keep them in two folders" in text
+    assert "ascl.table2 (unknown size): no size of this version has the label" in text
+    assert "ascl.table99 (mine): there is no recipe 'ascl.table99'" in text and "20.0 [15.0, 25.0] (smoke)" in text
+    page = write_leaderboard(results, results / "page.html").read_text()
+    assert "21.0 ± 1.0" in page and "second" not in page  # it takes no results of folders further down
 
 
 def test_markdown_is_escaped():

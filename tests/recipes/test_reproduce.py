@@ -16,9 +16,9 @@ from sparring.recipes import cell, paper
 from sparring.recipes.budgets import BUDGETS
 from sparring.recipes.claims import Above, Change, Claim, Trend
 from sparring.recipes.measurements import Robust, digest_of
-from sparring.recipes.place import Place, slug
+from sparring.recipes.place import Place, place_of, slug
 from sparring.recipes.recipe import derived
-from sparring.recipes.reproduce import find, place_of, recipes, reproduce, summary
+from sparring.recipes.reproduce import find, recipes, reproduce, summary
 from sparring.reporting.table import hardware
 
 SMOKE = BUDGETS["smoke"]
@@ -143,7 +143,9 @@ def test_a_cell_is_run_once_and_continues_where_it_stopped(tmp_path, monkeypatch
     assert result["results"]["pgd-2"]["n"] == 32
     assert "work" not in file.read_text().replace("workers", "").replace("network", "")
     assert f"| {name} | 1 |" in printed and "(46.5)" in printed
-    assert f"Measured on {hardware(result['environment'])}, trained at commit " in printed
+    assert f"Trained on {hardware(result['environment'])}, at commit " in printed
+    rerun = f"sparring reproduce {recipe.name} --budget smoke --rows 'SCL 1, VAT 0' --seeds 0 --data digits"
+    assert name == "SCL 1, VAT 0" and result["rerun"] == rerun
 
     # a finished cell is left alone; measurements without a JSON are taken from their files
     told.clear()
@@ -302,6 +304,8 @@ def test_a_front_lies_above_another_at_the_same_clean_accuracy():
         ),
         (["ascl.table2", "ascl.table4", "--rows", "ADV"], "--rows names rows of one recipe, but there are 2"),
         (["ascl.table2", "--seeds", "0,x"], "--seeds must be whole numbers"),
+        (["ascl.table2", "--seeds", ","], "--seeds must be whole numbers"),
+        (["ascl.table2", "--data-label", "mine"], "--data-label says what other images are called"),
         (["ascl.table2", "--budget", "smoke", "--out", "file"], "--out lies in file, which is a file, not a folder"),
         (
             ["ascl.table2", "--budget", "smoke", "--runs", "file/x"],
@@ -323,6 +327,67 @@ def test_mistakes_are_one_sentence_and_nothing_is_written(words, sentence, capsy
     error = capsys.readouterr().err
     assert sentence in error and error.count("\n") == 1
     assert list(tmp_path.iterdir()) == [tmp_path / "file"]
+
+
+def test_how_a_cell_is_made_again_names_all_that_its_figures_depend_on(tmp_path):
+    where = place_of("folder", tmp_path, "my images", tmp_path / "results", tmp_path / "runs", transfer_root="sets")
+    table = find("clae.table2")
+    said = cell.rerun(cell.Cell(table, table.rows[1], 3, BUDGETS["short"], where))
+    assert said == (
+        "sparring reproduce clae.table2 --budget short --rows SimCLR+CLAE --seeds 3 --data folder --root IMAGES "
+        "--data-label 'my images' --transfer-root FOLDER"
+    )
+
+
+def test_a_cell_says_how_it_was_evaluated_not_how_another_that_trains_the_same_was(tmp_path):
+    """Rows of two recipes share a run folder, whose config.yaml is of the first."""
+    recipe, where = tiny(), place(tmp_path)
+    one = replace(recipe, rows=recipe.rows[:1])
+    reproduce(one, SMOKE, seeds=[0], place=where, tell=lambda line: None)
+    row = replace(recipe.rows[0], run=derived(recipe.rows[0].run, {"evaluation.logistic_lr": 0.125}))
+    other = replace(one, name="other.table", rows=(row,))
+    reproduce(other, SMOKE, seeds=[0], place=where, tell=lambda line: None)
+    rates = []
+    for each in (one, other):
+        (file,) = (tmp_path / "results" / each.name).glob("*seed0.json")
+        rates.append(json.loads(file.read_text())["config"]["evaluation"]["logistic_lr"])
+    assert rates[0] != 0.125 and rates[1] == 0.125
+    assert len(list((tmp_path / "runs" / "smoke").iterdir())) == 1
+
+
+def test_a_recipe_that_cannot_run_keeps_no_other_from_running(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words = ["reproduce", "ascl.table7", "clae.table2", "--budget", "short", "--data", "folder", "--root", "images"]
+    begun = []
+    monkeypatch.setattr("sparring.cli_reproduce._run", lambda tasks, *_: begun.extend(tasks) or [])
+    assert main(words) == 2  # none can
+    assert capsys.readouterr().err.count("\n") == 1 and begun == []
+    monkeypatch.setattr("sparring.recipes.reproduce.check_place", lambda *_: None)
+    assert main(words) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("sparring: not run: clae.table2: clae.table2 measures nothing but transfers")
+    assert error.count("\n") == 1 and {task.recipes for task in begun} == {("ascl.table7",)}
+
+
+def test_a_table_that_cannot_be_made_keeps_no_other_from_being_printed(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("ascl.table2", "ascl.table4"):
+        for seed, n in enumerate((100, 100 if name == "ascl.table4" else 200)):
+            entry = {"accuracy": 0.5, "n": n, "words": "PGD", "protocol": "robustness v2"}
+            row = find(name).rows[0].name
+            read = {"schema": 1, "experiment": name, "row": row, "rows": [row], "seed": seed, "data": "digits"}
+            read["data"] = "seed set" if name == "ascl.table4" and seed else "digits"
+            read |= {"budget": SMOKE.label, "config": {}, "environment": {}, "results": {"pgd-2": entry}}
+            file = tmp_path / "results" / name / f"{slug(row)}-smoke-seed{seed}.json"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(json.dumps(read))
+    for _ in range(2):  # a summary beside them is no result, whatever its data set is called
+        assert main(["reproduce", "ascl.table2", "ascl.table4", "--budget", "smoke", "--summary"]) == 1
+        out, error = capsys.readouterr()
+        assert out.count("**ascl.table4: ") == 2 and "50.0" in out and "**ascl.table2: " not in out
+        assert error.startswith("sparring: no table: ascl.table2: pgd-2: figures of different protocols cannot share a")
+        assert error.count("\n") == 1
+    assert (tmp_path / "results" / "ascl.table4" / "summary-smoke-seed-set.json").exists()
 
 
 def test_list_and_summary(capsys, tmp_path, monkeypatch):

@@ -16,9 +16,10 @@ from sparring.recipes.contents import CONTENTS
 from sparring.recipes.keys import counts
 from sparring.recipes.leaderboard_page import _theirs
 from sparring.recipes.paper import Printed, as_printed
+from sparring.recipes.place import place_of
 from sparring.recipes.recipe import Column
 from sparring.recipes.relative import behind, behind_printed
-from sparring.recipes.reproduce import find, place_of, recipes, table
+from sparring.recipes.reproduce import find, recipes, table
 
 SHORT = BUDGETS["short"]
 RESULTS = Path(__file__).parents[2] / "results"

@@ -12,7 +12,8 @@ from PIL import Image
 from sparring.recipes import trust
 from sparring.recipes.budgets import BUDGETS, Budget
 from sparring.recipes.claims import Colours
-from sparring.recipes.reproduce import place_of, reproduce
+from sparring.recipes.place import place_of
+from sparring.recipes.reproduce import reproduce
 from sparring.reporting import results_table
 
 RESULTS = Path(__file__).parent.parent.parent / "results" / "trust"
@@ -96,7 +97,10 @@ def test_a_row_is_judged_by_its_colours():
     assert judged(honest, {"x": "green", "y": "yellow"}) == "a: fails (not green: y yellow): why"
     assert judged(honest, {"x": "green"}, {"x": "red"}) == "a: fails (not green: x green/red): why"
     assert judged(broken, {"x": "red", "y": "yellow"}) == "a: holds (not green: x red, y yellow): why"
-    assert judged(broken, {"x": "green"}).startswith("a: fails") and judged(broken, {"y": "green"}).startswith(
-        "a: fails"
-    )
+    assert judged(broken, {"x": "green"}).startswith("a: fails")
+    assert judged(broken, {"x": "grey"}) == "a: undecided (not green: x grey): why"  # it could not be made
+    assert judged(broken, {"y": "green"}) == "a: undecided (not green: x not made): why"
+    assert judged(honest, {"x": "grey"}, {"x": "green"}) == "a: undecided (not green: x green/grey): why"
+    assert judged(honest, {"x": "grey", "y": "red"}).startswith("a: fails")
+    assert judged(honest, {"x": "green"}, {"x": "green", "y": "red"}) == "a: fails (not green: y red): why"
     assert judged(honest) == "a: not measured: why"
