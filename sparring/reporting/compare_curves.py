@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sparring.reporting.comparison import Comparison
 from sparring.reporting.figures import COLORS, STYLES, Series, lines
-from sparring.reporting.measured import latent_conditions
+from sparring.reporting.measured import latent_conditions, robust_conditions
 from sparring.reporting.page import figures, paragraph
 from sparring.reporting.run_folder import RunFolder
 from sparring.reporting.sections import is_number, logged, probes_of
@@ -97,7 +97,9 @@ def against_eps(runs: Comparison) -> list[str]:
         kinds: dict[str, list[Curve]] = {}
         for name, run in runs.runs.items():
             if (curve := read(name, run)) is not None:
-                kinds.setdefault(str(sorted(curve.conditions.items())), []).append(curve)
+                # through which norm an encoder is used its method says: no condition, as for figures
+                alike = {key: value for key, value in curve.conditions.items() if key != "domain"}
+                kinds.setdefault(str(sorted(alike.items())), []).append(replace(curve, conditions=alike))
         for number, curves in enumerate(kinds.values(), start=1):
             which = f" ({number} of {len(kinds)}, measured differently)" if len(kinds) > 1 else ""
             levels = curves[0].conditions.get("norm", "Linf") == "Linf" and curves[0].conditions["space"] == "pixel"
@@ -125,14 +127,8 @@ def _robust(name: str, run: RunFolder) -> Curve | None:
     seen = (run.robustness.get("curves") or {}).get("eps") if run.robustness else None
     if not seen:
         return None
-    data = run.robustness["data"]
     conditions = {"attack": seen.get("words"), "norm": seen.get("norm"), "space": seen.get("space", "pixel")}
-    conditions |= {
-        "n": seen["n"],
-        "data": data.get("name"),
-        "seed": data.get("seed"),
-        "protocol": run.robustness["label"],
-    }
+    conditions = robust_conditions(run, run.robustness) | conditions | {"n": seen["n"]}
     return Curve(name, conditions, seen["eps"], seen["accuracy"], seen.get("interval"))
 
 

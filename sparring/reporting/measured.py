@@ -71,9 +71,7 @@ def figures_of(run: RunFolder) -> list[Figure]:
     kept: dict[Any, Figure] = {}
     for checkpoint, one in found:
         if checkpoint and checkpoint != latest:
-            one = Figure(
-                f"{one.name} at {checkpoint}", one.conditions, one.value, one.words, one.accuracy, one.verdicts
-            )
+            one = replace(one, name=f"{one.name} at {checkpoint}")
         kept.setdefault(one.key, one)
     return _own_norms(list(kept.values()))
 
@@ -117,19 +115,7 @@ def _clean(run: RunFolder) -> Found:
 def _robust(run: RunFolder) -> Found:
     found = []
     for seen, arrays in evaluations(run):
-        subject, data = seen["subject"], seen["data"]
-        checkpoint, fitted = subject.get("checkpoint") or "", subject.get("fitted") or {}
-        base = {
-            "data": data.get("name"),
-            "n": data.get("n"),
-            "image size": image_size(run),
-            "images": data.get("selection"),
-            "seed of the images": data.get("seed"),
-            "protocol": seen["label"],
-            "classifier": fitted.get("protocol") or subject.get("classifier"),
-            "layer": fitted.get("layer"),
-            "domain": subject.get("domain"),
-        }
+        checkpoint, base = seen["subject"].get("checkpoint") or "", robust_conditions(run, seen)
         attacks = {name: entry for name, entry in (seen.get("attacks") or {}).items() if "accuracy" in entry}
         if seen["clean"]:
             found.append((checkpoint, _accuracy("clean", base, seen["clean"], _verdicts(arrays, ["clean"]))))
@@ -154,6 +140,23 @@ def _robust(run: RunFolder) -> Found:
             }
             found.append((checkpoint, Figure("trust checks", _said(asked), None, seen["verdict"]["colour"])))
     return found
+
+
+def robust_conditions(run: RunFolder, seen: Mapping[str, Any]) -> dict[str, Any]:
+    """What the figures of an evaluation in robustness.json were measured with, beside their attack."""
+    subject, data = seen["subject"], seen["data"]
+    fitted = subject.get("fitted") or {}
+    return {
+        "data": data.get("name"),
+        "n": data.get("n"),
+        "image size": image_size(run),
+        "images": data.get("selection"),
+        "seed of the images": data.get("seed"),
+        "protocol": seen["label"],
+        "classifier": fitted.get("protocol") or subject.get("classifier"),
+        "layer": fitted.get("layer"),
+        "domain": subject.get("domain"),
+    }
 
 
 def _latent(run: RunFolder) -> Found:

@@ -102,6 +102,7 @@ def _attacks(key: Key, results: list[dict[str, Any]]) -> str:
     n = sorted({entry["n"] for result in results for entry in result["results"].values()})
     if len(n) > 1:
         raise ValueError(f"{experiment}: figures on {n} images cannot share a table")
+    seeds = sorted({result["seed"] for result in results})
     versions = " and ".join(sorted({f"robustness v{r['config']['robustness']['version']}" for r in results}))
     words = list(
         dict.fromkeys(
@@ -113,7 +114,7 @@ def _attacks(key: Key, results: list[dict[str, Any]]) -> str:
     )
     lines = [
         f"**{experiment}** on `{data}`, budget {budget}, {machine}; accuracy in percent with its 95 % Wilson interval over "
-        f'n = {n[0]} test images, one training seed, protocol {versions}; "worst case" is right under every attack of the row.',
+        f'n = {n[0]} test images, a model a line, protocol {versions}; "worst case" is right under every attack of the row.',
         "",
         "| model | " + " | ".join(measured) + " | corruptions, mean of 75 | trust checks that are not green |",
         "|---|" + "---|" * (len(measured) + 2),
@@ -129,7 +130,8 @@ def _attacks(key: Key, results: list[dict[str, Any]]) -> str:
         corrupted = result.get("corruptions")
         cells.append("" if corrupted is None else f"{100 * corrupted['mean_accuracy']:.1f}")
         loud = [f"{c['colour']}: {name}" for name, c in result["checks"].items() if c["colour"] != "green"]
-        lines.append(f"| {result['row']} | {' | '.join(cells)} | {', '.join(loud) or 'none'} |")
+        which = f", seed {result['seed']}" * (len(seeds) > 1)
+        lines.append(f"| {result['row']}{which} | {' | '.join(cells)} | {', '.join(loud) or 'none'} |")
     return "\n".join([*lines, "", *[f"- {line}" for line in words]])
 
 
@@ -162,7 +164,10 @@ def measured_alike(results: Sequence[Mapping[str, Any]], name: str, keys: Sequen
 
 def _sizes(results: list[dict[str, Any]], name: str) -> str:
     found = measured_alike(results, name)
-    return f"{found['protocol']}, layer {found['layer']}, {found['n_train']:,} train / {found['n_test']:,} test images"
+    said = [str(found.get("protocol", "protocol not recorded"))]
+    said += [f"layer {found['layer']}"] if "layer" in found else []
+    counts = [f"{found[f'n_{kind}']:,} {kind}" for kind in ("train", "test") if f"n_{kind}" in found]
+    return ", ".join([*said, *([f"{' / '.join(counts)} images"] if counts else [])])
 
 
 def _mean(values: dict[int, float]) -> str:

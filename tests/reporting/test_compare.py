@@ -249,6 +249,9 @@ def test_curves_against_the_radius_share_axes_only_if_measured_alike(two, tmp_pa
     robust(two[1], RIGHT, curves={"eps": curve | {"n": 32}})
     document = text_of(two, tmp_path)[2]
     assert document.count('measured differently)"') == 2 and "Only a." in document and "Only b." in document
+    for more, differ in (({"domain": "adv"}, 0), ({"fitted": {"layer": "z", "protocol": "logistic v1"}}, 2)):
+        robust(two[1], RIGHT, curves={"eps": curve}, subject=without_figures()["subject"] | more)
+        assert text_of(two, tmp_path)[2].count('measured differently)"') == differ, more
 
 
 def test_the_same_runs_give_the_same_bytes_and_foreign_models_may_stand_beside(two, tmp_path):

@@ -83,6 +83,16 @@ def test_what_cannot_share_a_column_is_refused(folder):
         results_table(folder.glob("*.json"))
 
 
+def test_what_a_file_does_not_say_is_no_crash(folder):
+    path = write(folder, "Old", 0, 0.5)
+    result = json.loads(path.read_text())
+    result["config"], result["results"] = {}, {"knn": {"accuracy": 0.5, "n_test": 6}}
+    for other in folder.glob("*.json"):
+        other.unlink()
+    path.write_text(json.dumps(result))
+    assert "knn (protocol not recorded, 6 test images)" in results_table([path])
+
+
 def test_bad_files_are_one_sentence(folder):
     write(folder, "SimCLR", 0, 0.5)
     with pytest.raises(ValueError, match="two results of row 'SimCLR', seed 0"):
