@@ -136,6 +136,9 @@ def reproduce(words: list[str]) -> int:
         sentences += [f"not run: {name}: {sentence}" for name, sentence in refused.items()]
         ready = [recipe for recipe in chosen if recipe.name not in refused]
         tasks = recipes.plan(ready, BUDGETS[budget], place, rows=rows, seeds=seeds)
+        begins = [recipe for recipe in ready if any(recipe.name in task.recipes for task in tasks)]
+        for cost in dict.fromkeys(recipe.cost for recipe in begins if budget == "full"):
+            print(f"{', '.join(recipe.name for recipe in begins if recipe.cost == cost)}: {cost}", file=sys.stderr)
         sentences += [f"failed: {line}" for line in recipes.described(_run(tasks, count, _one(read, "ray", None)))]
     for recipe in chosen:
         try:

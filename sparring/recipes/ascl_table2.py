@@ -94,5 +94,4 @@ CIFAR_100 = replace(
         Under(replace(AUTOATTACK.config, eps=0.01)),
     ),
     latent=replace(LATENT, **SMALLER),
-    data="cifar100",
 )

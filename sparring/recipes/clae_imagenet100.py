@@ -29,6 +29,5 @@ RECIPE = on_tiny(
     claims=(
         Claim(name_of("SimCLR", 0.03), "SimCLR", "CLAE is better than SimCLR on ImageNet100 (CLAE, section 4.4)", LR),
     ),
-    data="imagenet100",
     cost="ResNet-18 at 224 pixels, 100 epochs: about 15 (SimCLR) and 35 GPU hours a row (estimated, not run)",
 )

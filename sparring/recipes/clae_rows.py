@@ -128,11 +128,7 @@ def rising(values: Mapping[str, Any], what: str, where: str) -> tuple[Claim, ...
     )
 
 
-on_cifar100 = partial(
-    Recipe, columns=(LOGISTIC, LAST), protocols=("logistic",), version="paper", data="cifar100", cost=COST
-)
+on_cifar100 = partial(Recipe, columns=(LOGISTIC, LAST), protocols=("logistic",), version="paper", cost=COST)
 """A recipe about SimCLR on CIFAR-100, as the paper's ablations are."""
-on_tiny = partial(
-    Recipe, columns=(LOGISTIC, LAST), protocols=("logistic",), version="paper", data="tiny-imagenet", cost=COST_TINY
-)
+on_tiny = partial(Recipe, columns=(LOGISTIC, LAST), protocols=("logistic",), version="paper", cost=COST_TINY)
 """The same on tiny-ImageNet."""

@@ -92,7 +92,6 @@ CIFAR_100 = Recipe(
     claims=claims("CIFAR-100", ("knn", *LR), tuple(("Plain", EPS, measure) for measure in LR)),
     protocols=("knn", "logistic"),
     version="paper",
-    data="cifar100",
     cost=COST,
 )
 TINY_IMAGENET = Recipe(
@@ -104,6 +103,5 @@ TINY_IMAGENET = Recipe(
     claims=claims("tiny-ImageNet", LR),
     protocols=("logistic",),
     version="paper",
-    data="tiny-imagenet",
     cost=COST_TINY,
 )

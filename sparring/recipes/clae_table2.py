@@ -2,7 +2,7 @@
 
 Data:  ImageNet100 (from an ImageNet folder), and the eight sets, each in --transfer-root/NAME; those that are not there are
        left out by name.
-Cost:  see COST.
+Cost:  that of `clae.imagenet100`, whose two encoders these are.
 Run:   sparring reproduce clae.table2 --data imagenet100 --root IMAGENET --transfer-root FOLDER
        sparring reproduce clae.table2 --budget smoke      (embedded digits, textures in the place of the eight)
 
@@ -15,22 +15,15 @@ to 224 pixels), not from the whole image.
 
 from __future__ import annotations
 
-from sparring.config import DataConfig, EncoderConfig, EvaluationConfig, MethodConfig, RunConfig, TrainingConfig
 from sparring.measuring import TRANSFER
+from sparring.recipes.clae_imagenet100 import RECIPE as ALONE
+from sparring.recipes.clae_imagenet100 import SIMCLR
+from sparring.recipes.clae_rows import against
 from sparring.recipes.claims import Claim
 from sparring.recipes.paper import Numbers, figure
-from sparring.recipes.recipe import Column, Recipe, Row, derived
+from sparring.recipes.recipe import Column, Recipe, Row
 
-COST = "ResNet-18 at 224 pixels, 100 epochs: about 15 (SimCLR) and 35 GPU hours a row (estimated, not run)"
-
-SIMCLR = RunConfig(
-    method=MethodConfig(name="simclr"),
-    data=DataConfig(name="imagenet100", image_size=224),
-    encoder=EncoderConfig(name="torchvision:resnet18", mean=[0.485, 0.456, 0.406], std=[0.229, 0.224, 0.225]),
-    training=TrainingConfig(epochs=100, batch_size=128, checkpoint_every=10, probe_every=0),
-    evaluation=EvaluationConfig(logistic_epochs=200),
-)
-CLAE = derived(SIMCLR, {"method": MethodConfig(name="clae", base="simclr"), "attack.eps": 0.03})
+CLAE = against(SIMCLR, 0.03)
 ROWS = {"SimCLR": SIMCLR, "SimCLR+CLAE": CLAE}
 
 
@@ -59,6 +52,5 @@ TABLE_2 = Recipe(
         ),
     ),
     transfer=tuple(TRANSFER),
-    data="imagenet100",
-    cost=COST,
+    cost=ALONE.cost,
 )

@@ -36,7 +36,6 @@ RECIPE = Recipe(
         for name in ("SwAV", "SimCLR")
     ),
     robustness=(attacked(*ATTACKS),),
-    data="imagenet",
     seeds=1,
     cost="nothing is trained; an hour of attacks a row on one GPU (estimated, not run)",
 )

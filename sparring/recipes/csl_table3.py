@@ -64,5 +64,4 @@ CIFAR_100 = replace(
         Claim("SupCE", "SimCLR", "cross-entropy is more robust than SimCLR (003, Table 3)", ATTACKS),
         SUSCEPTIBLE,
     ),
-    data="cifar100",
 )

@@ -58,7 +58,6 @@ TABLE_6 = Recipe(
             RobustnessConfig(corruptions=True, corruption_table="imagenet", severities=[1], images=None, trust=False)
         ),
     ),
-    data="imagenet",
     seeds=1,
     cost="nothing is trained; 16 passes a row",
 )

@@ -126,14 +126,18 @@ class Recipe:
     """Data sets to which every row's frozen encoder is transferred; their keys are transfer-NAME."""
     latent: LatentConfig | None = None
     """How every row's latent space is looked into."""
-    data: str = "cifar10"
     seeds: int = 3
     make: Make | None = None
     """Makes the result of a cell that is no training run with measurements; None is one."""
     cost: str = ""
-    """What one row costs at full length, on which hardware."""
+    """What one row costs at full length, on which hardware; said when it begins at full size."""
     drawings: Callable[[Sequence[Mapping[str, Any]]], list[tuple[str, str]]] | None = None
     """From all results (JSON) to drawings (SVG) with their captions, for a page of them."""
+
+    @property
+    def data(self) -> str:
+        """The data set that its rows train on."""
+        return self.rows[0].run.data.name
 
     def row(self, name: str) -> Row:
         """The row of that name; a ValueError that lists the rows if there is none."""

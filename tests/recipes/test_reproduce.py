@@ -367,6 +367,9 @@ def test_a_recipe_that_cannot_run_keeps_no_other_from_running(tmp_path, capsys, 
     error = capsys.readouterr().err
     assert error.startswith("sparring: not run: clae.table2: clae.table2 measures nothing but transfers")
     assert error.count("\n") == 1 and {task.recipes for task in begun} == {("ascl.table7",)}
+    words[words.index("short")] = "full"
+    assert main(words) == 1
+    assert capsys.readouterr().err.startswith(f"ascl.table7: {find('ascl.table7').cost}\nsparring: not run: clae")
 
 
 def test_a_table_that_cannot_be_made_keeps_no_other_from_being_printed(tmp_path, capsys, monkeypatch):
