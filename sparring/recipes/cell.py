@@ -24,6 +24,7 @@ from sparring.recipes.measurements import Clean, Latent, Measurement, Perturbed,
 from sparring.recipes.place import Place, configured, data_label, folder_of, result_file
 from sparring.recipes.recipe import Recipe, Row
 from sparring.reporting import read_results
+from sparring.reporting.table import SCHEMA
 
 
 @dataclass(frozen=True)
@@ -186,7 +187,7 @@ def write_cell(cell: Cell) -> None:
 
     recipe, row = cell.recipe, cell.row
     about = {
-        "schema": 1,
+        "schema": SCHEMA,
         "experiment": recipe.name,
         "row": row.name,
         "seed": cell.seed,

@@ -1,6 +1,6 @@
 """ImageNet100 (section 4.4, in the text): SimCLR with and without CLAE, measured on ImageNet100 itself.
 
-Augmentation, batch and epochs are not stated: here those of tiny-ImageNet. Transfer to other data sets is Table 2.
+Augmentation, batch, epochs and the classifier are not stated: here those of tiny-ImageNet. Transfer is Table 2.
 Differs from the usual training at 224 pixels: views are cropped from the centre square of an image (its shorter side brought
 to 224 pixels), not from the whole image.
 Data:  ImageNet100 (100 classes of ImageNet).
