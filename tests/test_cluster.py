@@ -71,7 +71,7 @@ def submitted(tmp_path, script, *words, **more):
 def test_the_training_script_starts_and_continues(tmp_path):
     words = ("train.sbatch", "runs/a", "simclr", "--data", "cifar10")
     launcher = (
-        "--kill-on-bad-exit=1 torchrun --nnodes 2 --nproc-per-node 4 --rdzv-id 7 --rdzv-backend c10d "
+        "--kill-on-bad-exit=1 --cpus-per-task=16 torchrun --nnodes 2 --nproc-per-node 4 --rdzv-id 7 --rdzv-backend c10d "
         "--rdzv-endpoint localhost:29500 -m sparring train"
     )
     new = submitted(tmp_path, *words, SLURM_GPUS_ON_NODE="4")
@@ -83,8 +83,8 @@ def test_the_training_script_starts_and_continues(tmp_path):
 def test_the_grid_script_runs_a_cluster(tmp_path):
     said = submitted(tmp_path, "grid.sbatch", "clae.table1", "--data", "cifar10", OMP_NUM_THREADS="1")
     assert said == (
-        "1 --kill-on-bad-exit=1 ray symmetric-run --address 127.0.0.1:6379 --min-nodes 2 --num-cpus 16 -- "
-        "sparring reproduce clae.table1 --data cifar10 --ray auto"
+        "1 --kill-on-bad-exit=1 --cpus-per-task=16 ray symmetric-run --address 127.0.0.1:6379 --min-nodes 2 --num-cpus 16 "
+        "-- sparring reproduce clae.table1 --data cifar10 --ray auto"
     )
 
 
