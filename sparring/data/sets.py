@@ -46,7 +46,7 @@ ABOUT = {
     "aircraft": About("FGVC-Aircraft: 10,000 photographs of 100 variants of aircraft, brought to 224x224", 3, 224, 100),
     "dtd": About("Describable Textures: 5,640 photographs of 47 textures, brought to 224x224", 3, 224, 47),
     "pets": About("Oxford-IIIT Pet: 7,349 photographs of 37 breeds of cats and dogs, brought to 224x224", 3, 224, 37),
-    "caltech101": About("Caltech-101: 9,145 pictures of 101 objects and background, brought to 224x224", 3, 224, 102),
+    "caltech101": About("Caltech-101: 9,144 pictures of 101 objects and background, brought to 224x224", 3, 224, 102),
     "flowers": About("Oxford 102 Flowers: 8,189 photographs of 102 flowers, brought to 224x224", 3, 224, 102),
     "folder": About("any folder of images (JPEG, PNG, ...), one sub-folder a class or without labels", 3, None),
     "synthetic": About("4 classes of striped textures, 16x16, made on the spot (for tests)", 3, 16, 4),

@@ -1,6 +1,7 @@
 """Data sets in their official layouts, against torchvision's readers where it has one, and damaged in every way."""
 
 import shutil
+import warnings
 import zipfile
 from collections import Counter
 from pathlib import Path
@@ -79,6 +80,21 @@ class TestAgainstTorchvision:
         )
         background = {key: n for key, n in found.items() if key[1] == "BACKGROUND_Google"}
         assert found == named | Counter(background) and len(background) == 33
+
+    def test_caltech_as_its_archive_has_it_is_complete(self, tmp_path):
+        """101 classes with 8,677 images together, 467 of background and a file beside them that is none."""
+        for number in range(102):
+            folder = (
+                tmp_path / "caltech101" / "101_ObjectCategories" / ("BACKGROUND_Google" if not number else f"c{number}")
+            )
+            folder.mkdir(parents=True)
+            for i in range(467 if not number else 8677 // 101 + (number <= 8677 % 101)):
+                (folder / f"image_{i + 1:04d}.jpg").touch()
+        (tmp_path / "caltech101" / "101_ObjectCategories" / "BACKGROUND_Google" / "tmp").touch()
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            found = read("caltech101", tmp_path)
+        assert (len(found.train.files), len(found.test.files)) == (3060, 6084)
 
 
 class TestTinyImageNet:
