@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import urllib.request
+import uuid
 from pathlib import Path
 
 from sparring.data.decode import Progress
@@ -16,14 +17,19 @@ def md5(content: bytes) -> str:
     return hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 
+def own_part(path: Path) -> Path:
+    """A name beside `path` for what is not whole yet, that no other process has: on a shared file system neither."""
+    return path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
+
+
 def fetch(url: str, file: Path, checksum: str, progress: Progress | None = None) -> None:
-    """Downloads `url` to `file`, which appears only when it is whole and its MD5 is `checksum`.
+    """Downloads `url` to `file`, which appears only when it is whole and its MD5 is `checksum`, also if several do so at once.
 
     `progress` is called with (bytes done, bytes in all; 0 if the server does not say). OSError when the download fails,
     ValueError when the checksum differs.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_name(file.name + ".part")
+    part = own_part(file)
     digest, done = hashlib.md5(usedforsecurity=False), 0
     try:
         with urllib.request.urlopen(url, timeout=60) as answer, part.open("wb") as out:

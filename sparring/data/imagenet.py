@@ -17,6 +17,7 @@ from importlib import resources
 from pathlib import Path
 
 from sparring.data.decode import EXTENSIONS
+from sparring.data.download import own_part
 from sparring.data.folder import Listing
 from sparring.data.splits import Splits, apart, first_folder, lines, listing, text
 
@@ -114,23 +115,29 @@ def tiny_imagenet(root: Path, seed: int) -> Splits | None:
 
 
 def unpacked(root: Path) -> Path | None:
-    """The folder of tiny-imagenet-200.zip, which is unpacked beside it: whole, or not at all."""
-    archive = root / TINY_ZIP
+    """The folder of tiny-imagenet-200.zip, which is unpacked beside it: whole, or not at all.
+
+    Of several processes at once each unpacks into a folder of its own, and the first to be ready gives its own the name.
+    """
+    archive, folder = root / TINY_ZIP, root / TINY
     if not archive.is_file():
         return None
-    part = root / f".{TINY}.part"
-    shutil.rmtree(part, ignore_errors=True)
+    part = own_part(folder)
     try:
         with zipfile.ZipFile(archive) as content:
             content.extractall(part)
         if not (part / TINY / "wnids.txt").is_file():
             raise ValueError(f"{archive} lacks {TINY}/wnids.txt: it is not the official archive")
-        (part / TINY).replace(root / TINY)
+        try:
+            (part / TINY).rename(folder)
+        except OSError as error:
+            if not (folder / "wnids.txt").is_file():
+                raise ValueError(f"{archive} cannot be unpacked to {folder} ({error}); remove what is there") from error
     except (zipfile.BadZipFile, EOFError) as error:
         raise ValueError(f"{archive} is damaged ({error}); fetch it again") from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
-    return root / TINY
+    return folder
 
 
 def in_folders(base: Path, classes: list[str], inner: str) -> Listing:
