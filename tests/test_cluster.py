@@ -12,7 +12,10 @@ import pytest
 import yaml
 
 from sparring.cli import main
+from sparring.training import train
+from sparring.training.checkpoints import checkpoints
 from sparring.training.launch import check_launched, on_this_machine
+from tests.training.runs import tiny
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs/cluster.md").read_text()
@@ -86,6 +89,15 @@ def test_the_grid_script_runs_a_cluster(tmp_path):
         "1 --kill-on-bad-exit=1 --cpus-per-task=16 ray symmetric-run --address 127.0.0.1:6379 --min-nodes 2 --num-cpus 16 "
         "-- sparring reproduce clae.table1 --data cifar10 --ray auto"
     )
+
+
+def test_one_process_is_one_in_a_job_of_many_tasks(tmp_path, monkeypatch):
+    """As in `srun --ntasks 4`, where each task trains a run of its own."""
+    for name, value in {"NTASKS": "4", "PROCID": "3", "LOCALID": "3", "NODEID": "0", "JOB_NAME": "mine"}.items():
+        monkeypatch.setenv(f"SLURM_{name}", value)
+    run = train(tiny(tmp_path / "run", method="simclr", epochs=1, probe_every=0))
+    assert len((run / "metrics.jsonl").read_text().splitlines()) == 1
+    assert [path.name for path in checkpoints(run)] == ["epoch-0001"]
 
 
 def test_a_launcher_that_started_another_number_is_refused(tmp_path, monkeypatch, capsys):

@@ -12,6 +12,7 @@ from typing import Any
 
 import lightning
 import torch
+from lightning.pytorch.plugins.environments import LightningEnvironment
 from lightning.pytorch.strategies import DDPStrategy
 from torch import nn
 
@@ -158,6 +159,8 @@ def _trainer(config: RunConfig, run: Path, epochs: int) -> lightning.Trainer:
         devices=on_this_machine(training.processes),
         num_nodes=training.processes // on_this_machine(training.processes),
         strategy=DDPStrategy(process_group_backend="nccl" if place.type == "cuda" else "gloo") if several else "auto",
+        # One process is one, whatever number of tasks a batch system's variables name: Lightning would refuse some.
+        plugins=None if several else LightningEnvironment(),
         precision="bf16-mixed" if training.precision == "bf16" else "32-true",
         max_epochs=epochs,
         default_root_dir=run,
