@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 import yaml
+from torch.distributed.launcher.api import LaunchConfig
 
 from sparring.cli import main
 from sparring.training import train
 from sparring.training.checkpoints import checkpoints
-from sparring.training.launch import check_launched, on_this_machine
+from sparring.training.launch import SHUTDOWN_SECONDS, check_launched, launch, on_this_machine
 from tests.training.runs import tiny
 
 ROOT = Path(__file__).parent.parent
@@ -54,7 +55,7 @@ def submitted(tmp_path, script, *words, **more):
     (tmp_path / "bin").mkdir(exist_ok=True)
     path = programs(
         tmp_path / "bin",
-        srun='echo "$OMP_NUM_THREADS $@"',
+        srun='echo "$OMP_NUM_THREADS ${TORCH_ELASTIC_SHUTDOWN_TIMEOUT:-none} $@"',
         scontrol="printf 'localhost\\nother\\n'",
         ray=":",
     )
@@ -78,17 +79,57 @@ def test_the_training_script_starts_and_continues(tmp_path):
         "--rdzv-endpoint localhost:29500 -m sparring train"
     )
     new = submitted(tmp_path, *words, SLURM_GPUS_ON_NODE="4")
-    assert new == f"4 {launcher} simclr --data cifar10 --out runs/a --overwrite true --processes 8"
+    assert new == f"4 270 {launcher} simclr --data cifar10 --out runs/a --overwrite true --processes 8"
     (tmp_path / "runs" / "a" / "checkpoints" / "epoch-0001").mkdir(parents=True)
-    assert submitted(tmp_path, *words, SLURM_GPUS_ON_NODE="4") == f"4 {launcher} --resume runs/a"
+    assert submitted(tmp_path, *words, SLURM_GPUS_ON_NODE="4") == f"4 270 {launcher} --resume runs/a"
+    script = (ROOT / "examples" / "slurm" / "train.sbatch").read_text()
+    [seconds] = re.findall(r"^#SBATCH --signal=TERM@(\d+)$", script, re.M)
+    assert 30 < 270 < int(seconds)
 
 
 def test_the_grid_script_runs_a_cluster(tmp_path):
     said = submitted(tmp_path, "grid.sbatch", "clae.table1", "--data", "cifar10", OMP_NUM_THREADS="1")
     assert said == (
-        "1 --kill-on-bad-exit=1 --cpus-per-task=16 ray symmetric-run --address 127.0.0.1:6379 --min-nodes 2 --num-cpus 16 "
+        "1 none --kill-on-bad-exit=1 --cpus-per-task=16 ray symmetric-run --address 127.0.0.1:6379 --min-nodes 2 --num-cpus 16 "
         "-- sparring reproduce clae.table1 --data cifar10 --ray auto"
     )
+
+
+def test_a_request_to_stop_is_heard_between_looks_and_twice(tmp_path):
+    """As SLURM sends it: to torchrun, and to a process that torchrun passes it on to as well."""
+    command = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "tests.training.asked"]
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)]),
+        "OMP_NUM_THREADS": "1",
+    }
+    ended = subprocess.run(
+        [sys.executable, *command, str(tmp_path / "run")], env=environment, capture_output=True, text=True, timeout=120
+    )
+    said = (tmp_path / "run" / "log.txt").read_text()
+    [steps] = re.findall(r"stopped by a signal after 0 epochs and (\d+) steps, saved", said) or [ended.stderr[-3000:]]
+    assert 3 <= int(steps) <= 15  # asked at the third; steps of 0.1 s, a look every half second
+    assert checkpoints(tmp_path / "run")
+
+
+def test_processes_of_one_machine_have_time_to_save(tmp_path, monkeypatch):
+    seen = {}
+
+    class Popen:
+        returncode = 0
+
+        def __init__(self, command, env, stderr):
+            seen.update(env)
+
+        def poll(self):
+            return 0
+
+    monkeypatch.setattr(subprocess, "Popen", Popen)
+    launch(tmp_path, 2, None)
+    monkeypatch.setenv("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", seen["TORCH_ELASTIC_SHUTDOWN_TIMEOUT"])
+    assert LaunchConfig(1, 1, 2).shutdown_timeout == SHUTDOWN_SECONDS  # as torch reads it
+    monkeypatch.setenv("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", "7")
+    launch(tmp_path, 2, None)
+    assert seen["TORCH_ELASTIC_SHUTDOWN_TIMEOUT"] == "7"
 
 
 def test_one_process_is_one_in_a_job_of_many_tasks(tmp_path, monkeypatch):

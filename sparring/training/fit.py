@@ -12,7 +12,7 @@ from typing import Any
 
 import lightning
 import torch
-from lightning.pytorch.plugins.environments import LightningEnvironment
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch.strategies import DDPStrategy
 from torch import nn
 
@@ -117,7 +117,11 @@ def fit(
     probe = None
     if train.labels is not None and training.probe_every:
         probe = Probe(train, config)
-    with quiet(), listening(StopRequest()) as request, torch.random.fork_rng(enabled=place.type == "cpu"):
+    with (
+        quiet(),
+        listening(StopRequest(one_of_several=training.processes > 1)) as request,
+        torch.random.fork_rng(enabled=place.type == "cpu"),
+    ):
         trainer = _trainer(config, run, training.epochs - start_epoch)
         display = Display(
             run / "log.txt" if trainer.is_global_zero else None, shown=training.progress and trainer.is_global_zero
@@ -172,9 +176,10 @@ def _trainer(config: RunConfig, run: Path, epochs: int) -> lightning.Trainer:
         use_distributed_sampler=False,
         inference_mode=False,
     )
-    # Before each step Lightning asks all processes whether one got a SIGTERM, and waits for the answer. Our own loop
-    # asks when it looks at the loss (loop.py).
+    # Before each step Lightning asks all processes whether one got a SIGTERM, and waits for the answer; its handler tells
+    # them in the middle of a step, in which they wait for one another for ever. Our own loop asks when it looks (loop.py).
     trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = lambda: None
+    trainer._signal_connector.register_signal_handlers = lambda: None
     return trainer
 
 

@@ -15,6 +15,8 @@ from pathlib import Path
 from sparring.training.signals import Stopped, StopRequest, listening
 
 POLL = 0.2
+SHUTDOWN_SECONDS = 300
+"""What torch's launcher grants processes that were asked to stop, to end a step and to save. Torch before 2.12 grants 30."""
 
 
 def launched_by_others() -> bool:
@@ -54,7 +56,8 @@ def launch(run: Path, processes: int, resume: Path | None) -> None:
     Raises RuntimeError with the sentence of the process that failed first, and Stopped after a signal (passed on).
     """
     threads = str(max(1, (os.cpu_count() or 1) // processes))
-    environment = {"OMP_NUM_THREADS": threads} | os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    environment = {"OMP_NUM_THREADS": threads, "TORCH_ELASTIC_SHUTDOWN_TIMEOUT": str(SHUTDOWN_SECONDS)}
+    environment = environment | os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     with tempfile.TemporaryDirectory() as messages, listening(StopRequest()) as request:
         command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
         command += ["-m", "sparring.training.worker", str(run), str(resume or ""), messages]

@@ -22,7 +22,9 @@ from sparring.training.uniform import PATIENCE, still_uniform
 
 METRICS = "metrics.jsonl"
 LOOK_EVERY = 50
-"""Steps between two looks at values that live on a GPU: each look waits for it."""
+"""At most so many steps between two looks at values that live on a GPU: each look waits for it."""
+LOOK_SECONDS = 5.0
+"""At most about so many seconds between two looks of several processes: who asks them to stop waits a while, then kills."""
 
 
 class Loop(lightning.Callback):
@@ -45,6 +47,8 @@ class Loop(lightning.Callback):
         self.writer: SummaryWriter | None = None
         self.started = time.perf_counter()
         self.measured_from = (self.started, 0)
+        self.look_every = 1  # how long a step takes is not known yet
+        self.steps_unseen, self.looked = 0, self.started
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Continue the optimiser and the records from the checkpoint."""
@@ -66,15 +70,20 @@ class Loop(lightning.Callback):
         module.begin_epoch(sums)
         self.started = time.perf_counter()
         self.measured_from = (self.started, module.step_in_epoch(0))
+        self.steps_unseen, self.looked = 0, self.started
 
     def on_train_batch_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Look at the loss now and then, draw the bar, stop if asked to."""
         module, done = _ours(pl_module), _ours(pl_module).step_in_epoch(batch_idx) + 1
-        look = module.device.type == "cpu" or done % LOOK_EVERY == 0
+        self.steps_unseen += 1
+        free = _looks_are_free(module)
+        look = free or self.steps_unseen >= self.look_every
         if look:
             module.check_finite()
+        if look and not free:
+            self._plan_next_look(module)
         if self.display.due:
             loss = float(sum(term.item() for term in module.terms.values()))
             epoch = f"{module.epoch + 1}/{self.config.training.epochs}"
@@ -151,6 +160,16 @@ class Loop(lightning.Callback):
         self.request.signal = int(signal.item())
         return bool(self.request.signal)
 
+    def _plan_next_look(self, module: ContrastiveModule) -> None:
+        """After as many steps as the slowest process makes in LOOK_SECONDS: all must ask one another after the same step."""
+        seconds = (time.perf_counter() - self.looked) / self.steps_unseen
+        if processes() > 1:
+            slowest = torch.tensor(seconds, device=module.device)
+            dist.all_reduce(slowest, op=dist.ReduceOp.MAX)
+            seconds = slowest.item()
+        self.look_every = min(LOOK_EVERY, max(1, int(LOOK_SECONDS / max(seconds, 1e-9))))
+        self.steps_unseen, self.looked = 0, time.perf_counter()
+
     def _stop(self, trainer: lightning.Trainer, module: ContrastiveModule, step: int) -> None:
         self._save(trainer, module, module.epoch, step)
         raise self._stopped(module.epoch, step)
@@ -168,6 +187,11 @@ class Loop(lightning.Callback):
             checkpoints.save(self.run, module.encoder, state)
         if processes() > 1:
             dist.barrier()
+
+
+def _looks_are_free(module: ContrastiveModule) -> bool:
+    """Whether there is nothing to wait for."""
+    return module.device.type == "cpu"
 
 
 def _ours(module: lightning.LightningModule) -> ContrastiveModule:

@@ -21,15 +21,21 @@ class Stopped(SystemExit):
 
 
 class StopRequest:
-    """The signal that arrived, or 0."""
+    """The signal that arrived, or 0. After it a second one acts as if nobody listened, unless one of several processes listens.
 
-    def __init__(self) -> None:
+    Such a one may get the same request twice, from SLURM (SignalChildrenProcesses) and from torchrun, which passes it on, and
+    which kills a process that does not stop.
+    """
+
+    def __init__(self, *, one_of_several: bool = False) -> None:
         self.signal = 0
+        self.one_of_several = one_of_several
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
-        """The handler: remembers the first signal; a second one acts as if nobody listened."""
+        """The handler."""
         self.signal = number
-        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+        if not self.one_of_several:
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
 
 @contextmanager

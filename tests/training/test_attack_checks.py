@@ -1,5 +1,7 @@
 """What stands in the place of waiting for the device in every step: checks that are read when the loop looks."""
 
+import signal
+
 import lightning
 import pytest
 import torch
@@ -79,8 +81,12 @@ class TestAttacksChecks:
             module.check_finite()
 
 
-def test_lightning_asks_nobody_before_a_step(tmp_path):
+def test_lightning_asks_nobody_before_a_step_and_hears_no_signal(tmp_path):
     asked = "_broadcast_sigterm_tensor"
     assert callable(getattr(type(lightning.Trainer(logger=False).fit_loop.epoch_loop), asked))
     trainer = _trainer(resolve(tiny(tmp_path)), tmp_path, 1)
     assert getattr(trainer.fit_loop.epoch_loop, asked)() is None
+    registered, before = "register_signal_handlers", signal.getsignal(signal.SIGTERM)
+    assert callable(getattr(type(trainer._signal_connector), registered))
+    getattr(trainer._signal_connector, registered)()
+    assert signal.getsignal(signal.SIGTERM) is before
