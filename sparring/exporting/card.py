@@ -16,6 +16,7 @@ from sparring.exporting.keys import loading_lines
 from sparring.exporting.onnx import MODEL
 from sparring.reporting.run_folder import RunFolder, read_run
 from sparring.reporting.sections import data_label, pairs_words
+from sparring.reporting.table import hardware
 from sparring.training import build_attack, run_folder
 from sparring.training.build import has_attack
 
@@ -135,10 +136,8 @@ def _training(read: RunFolder, config: dict[str, Any]) -> list[tuple[str, str]]:
     limited = f"; at most {run.data.train_images:,} training images" if run.data.train_images else ""
     rows.append(("seed", f"{run.training.seed}{limited}"))
     machine = read.environment
-    hardware = (
-        ", ".join(machine.get("gpus") or []) or f"{machine.get('cpu_count', '?')} cores of {machine.get('cpu', '?')}"
-    )
-    rows.append(("hardware", f"{hardware}, {run.training.precision}"))
+    cores = f"{machine.get('cpu_count', '?')} cores of {machine.get('cpu', '?')}"
+    rows.append(("hardware", f"{hardware(machine) if machine.get('gpus') else cores}, {run.training.precision}"))
     return rows
 
 

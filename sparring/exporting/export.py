@@ -56,7 +56,8 @@ def export(
     under theirs, after it was loaded strictly into their network and gave the same features. config.json says the rest,
     README.md is the model card, made of the run's files alone. `onnx` adds encoder.onnx with its numerical check.
 
-    The folder appears when all of it is written. Raises ValueError, before anything is written, for a place that is no run,
+    The folder appears when all of it is written; one that is there stays, also one that `out` is a link to, or the current one.
+    Raises ValueError, before anything is written, for a place that is no run,
     a run that is not finished (one of its checkpoints may be named), `domain` adv of a single batch norm, a format that
     the architecture does not have, `out` with files in it (with `overwrite`, an export alone is replaced), and `onnx` without
     its packages; RuntimeError if features in the other library or runtime differ.
@@ -72,7 +73,8 @@ def export(
     if format in LIBRARIES:
         model_of(name, format)
     encoder = _plain(source)
-    writing = out.with_name(f".{out.name}.writing")
+    place = out.resolve()
+    writing = place.with_name(f".{place.name}.writing")
     shutil.rmtree(writing, ignore_errors=True)
     writing.mkdir(parents=True)
     try:
@@ -82,12 +84,21 @@ def export(
             side, channels = config["image_size"], config["channels"]
             checked = write_onnx(PretrainedEncoder(encoder, config).eval(), writing, channels, side)
         (writing / CARD).write_text(model_card(source.run, config, checked, data_licence))
-        if out.exists():
-            shutil.rmtree(out)
-        writing.rename(out)
+        _give_name(writing, place)
     finally:
         shutil.rmtree(writing, ignore_errors=True)
     return out
+
+
+def _give_name(written: Path, place: Path) -> None:
+    """config.json goes first and comes last: without it a folder is no export."""
+    if not place.exists():
+        written.rename(place)
+        return
+    for name in (CONFIG, *FILES):
+        (place / name).unlink(missing_ok=True)
+    for file in sorted(written.iterdir(), key=lambda file: file.name == CONFIG):
+        file.replace(place / file.name)
 
 
 def check_out(out: Path, overwrite: bool) -> None:

@@ -51,10 +51,18 @@ def figures_of(run: Path, checkpoint: str, domain: str) -> Figures:
             if subject.get("checkpoint") == checkpoint and subject.get("domain") == domain:
                 kept.setdefault(_measured(read), read)
             else:
-                others += 1
+                others += _count(read)
     return Figures(
         [(entry["name"], entry) for entry in clean.values()], [*robust.values()], [*transfer.values()], others
     )
+
+
+def _count(read: dict[str, Any]) -> int:
+    """How many figures a robustness.json or transfer.json holds."""
+    entries = [read.get("clean"), read.get("worst_case"), read.get("corruptions")]
+    for group in (read.get("attacks"), (read.get("representation") or {}).get("attacks"), read.get("sets")):
+        entries += (group or {}).values()
+    return sum(1 for entry in entries if entry and "left_out" not in entry)
 
 
 def _measured(read: dict[str, Any]) -> str:

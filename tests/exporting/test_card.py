@@ -47,11 +47,32 @@ def test_figures_of_the_other_batch_norm_or_checkpoint_are_left_out_and_counted(
     write_figures(run, domain="clean")
     clean, adv = card(run, tmp_path / "a"), card(run, tmp_path / "b", domain="adv")
     assert "43.2 %" in clean and "9.9 %" in clean
-    assert "43.2 %" not in adv and "9.9 %" not in adv and "2 figures of the run belong to another" in adv
+    assert (
+        "43.2 %" not in adv and "9.9 %" not in adv and "3 figures of the run belong to another" in adv
+    )  # kNN; clean and PGD, FGSM being left out
     assert "The run has a second batch norm, clean, which is not here" in adv
     results = (run / "results.json").read_text().replace("epoch-0002", "epoch-0001")
     (run / "results.json").write_text(results)
     assert "43.2 %" not in card(run, tmp_path / "c")
+    robust = json.loads((run / "robustness.json").read_text())
+    attack = robust["attacks"]["pgd"]
+    more = {"attacks": {name: attack for name in ("pgd", "autoattack", "square")}, "worst_case": robust["clean"]}
+    more |= {"representation": {"attacks": {"feature distance": {"words": "PGD", "ratio": 2.0}}}}
+    (run / "robustness.json").write_text(json.dumps(robust | more))
+    sets = {"flowers": {"accuracy": 0.5}, "cars": {"accuracy": 0.4}}
+    transfer = {"schema": 1, "label": "transfer v1", "protocol": {}, "image_size": 16}
+    transfer |= {"subject": robust["subject"], "sets": sets}
+    (run / "transfer.json").write_text(json.dumps(transfer))
+    assert "9 figures of the run belong to another" in card(
+        run, tmp_path / "d", domain="adv"
+    )  # 1 + (1 + 3 + 1 + 1) + 2
+
+
+def test_several_gpus_are_counted(tmp_path):
+    run = make_run(tmp_path / "run")
+    environment = json.loads((run / "environment.json").read_text())
+    (run / "environment.json").write_text(json.dumps(environment | {"gpus": ["NVIDIA H200"] * 8}))
+    assert "| hardware | 8 x NVIDIA H200, " in card(run, tmp_path / "out")
 
 
 def test_of_the_same_protocol_the_newest_and_of_others_all(tmp_path):

@@ -272,3 +272,20 @@ def test_the_two_functions_are_there_without_torch_being_imported():
     assert norms and callable(sparring.from_pretrained)
     with pytest.raises(AttributeError, match="has no attribute 'exprot'"):
         sparring.exprot  # noqa: B018
+
+
+def test_the_current_folder_and_a_link_to_one(single, tmp_path, monkeypatch):
+    whole = {path.name for path in sparring.export(single, tmp_path / "usual").iterdir()}
+    here, far, link = (tmp_path / name for name in ("here", "far", "link"))
+    here.mkdir()
+    monkeypatch.chdir(here)
+    sparring.export(single, ".")
+    assert {path.name for path in Path.cwd().iterdir()} == {path.name for path in here.iterdir()} == whole
+    far.mkdir()
+    (far / "config.json").write_text("{}")
+    (far / "encoder.onnx").write_text("of an earlier export")
+    link.symlink_to(far)
+    assert sparring.export(single, link, overwrite=True) == link
+    assert link.is_symlink() and {path.name for path in far.iterdir()} == whole
+    assert sparring.from_pretrained(link)(X).shape == (3, 64)
+    assert {path.name for path in tmp_path.iterdir()} == {"usual", "here", "far", "link"}
