@@ -23,6 +23,7 @@ from sparring.recipes.keys import attacked, counts, distances, last_epochs, pert
 from sparring.recipes.measurements import Clean, Latent, Measurement, Perturbed, Robust, Transferred
 from sparring.recipes.place import Place, configured, data_label, folder_of, result_file
 from sparring.recipes.recipe import Recipe, Row
+from sparring.recipes.workers import loaders
 from sparring.reporting import read_results
 from sparring.reporting.table import SCHEMA
 
@@ -155,11 +156,12 @@ def train_cell(cell: Cell) -> None:
 
     if trained(cell):
         return
+    config = replace(cell.config, data=replace(cell.config.data, workers=loaders()))
     if checkpoints(cell.run) or (cell.run / FIRST_STAGE).is_dir():
-        train(replace(cell.config, resume=str(cell.run)))
+        train(replace(config, resume=str(cell.run)))
         return
     shutil.rmtree(cell.run, ignore_errors=True)  # what a run leaves that was killed before its first checkpoint
-    train(replace(cell.config, out=str(cell.run)))
+    train(replace(config, out=str(cell.run)))
 
 
 def measured_file(cell: Cell, measurement: Measurement) -> Path:
@@ -238,6 +240,9 @@ def gathered(cell: Cell) -> dict[str, Any]:
     complete = asdict(load_config(cell.run)) | {"evaluation": asdict(resolve(cell.config).evaluation)}
     for key in ("root", "test_root"):
         complete["data"][key] = complete["data"][key] and "IMAGES"
+    complete["data"]["workers"] = (
+        cell.config.data.workers
+    )  # how many there were is the machine's, and changes no figure
     epochs = [json.loads(line) for line in (cell.run / "metrics.jsonl").read_text().splitlines()]
     return {
         "rows": [each.name for each in cell.recipe.rows],

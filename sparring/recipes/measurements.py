@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal
 
 from sparring.config import DataConfig, EvaluationConfig, RunConfig
 from sparring.measuring import LatentConfig, RobustnessConfig, TransferConfig
+from sparring.recipes.workers import loaders
 
 
 @dataclass(frozen=True)
@@ -175,7 +176,7 @@ class Transferred:
         if self.penalties is not None:
             protocol = replace(protocol, count=self.penalties)
         size = transfer.size_of(given, self.config)
-        targets = transfer.opened(self.config.name, self.config, size)
+        targets = transfer.opened(self.config.name, replace(self.config, workers=loaders()), size)
         encoder, channels = transfer.encoder_of(given, checkpoints.latest(run) / checkpoints.WEIGHTS)
         (entry,) = transfer.measure(encoder, targets, protocol, size, channels, device=str(device_of(given))).values()
         if "left_out" in entry:
@@ -187,9 +188,10 @@ Measurement = Clean | Perturbed | Robust | Latent | Transferred
 
 
 def settings(evaluation: EvaluationConfig, where: DataConfig | None = None) -> dict[str, Any]:
-    """The given fields, and where the images are, by their dotted names."""
+    """The given fields, where the images are, and how many processes decode them, by their dotted names."""
     given = {f"evaluation.{key}": value for key, value in asdict(evaluation).items() if value is not None}
-    return given | ({f"data.{key}": getattr(where, key) for key in PLACES} if where else {})
+    places = {f"data.{key}": getattr(where, key) for key in PLACES} if where else {}
+    return given | places | {"data.workers": loaders()}
 
 
 PLACES = ("root", "test_root", "download")
@@ -202,7 +204,7 @@ def stored(run: Path, where: DataConfig | None) -> RunConfig:
 
     config = load_config(run)
     moved = {key: getattr(where, key) for key in PLACES} if where else {}
-    return replace(config, data=replace(config.data, **moved))
+    return replace(config, data=replace(config.data, **moved, workers=loaders()))
 
 
 def versions(*names: str) -> dict[str, int]:

@@ -15,6 +15,8 @@ from sparring.recipes.work import Outcome, Task, note, perform
 
 FEW_THREADS = 4
 """Of a CPU worker by default: small networks on small images gain little from more."""
+FEWEST_LOADERS, MOST_LOADERS = 2, 32
+"""The default of data.workers; more than the other feed no GPU better, and are started every epoch."""
 PATIENCE = 60.0
 """Seconds in which a worker that is asked to stop may save a checkpoint."""
 
@@ -152,6 +154,12 @@ def shares(workers: int | None, cpus: int, gpus: int) -> tuple[int, int]:
 def cores() -> int:
     """CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def loaders() -> int:
+    """Processes that decode images for a task of this worker: one a core of its share, which OMP_NUM_THREADS says."""
+    share = os.environ.get("OMP_NUM_THREADS", "")
+    return max(FEWEST_LOADERS, min(MOST_LOADERS, int(share) if share.isdecimal() else cores()))
 
 
 def visible_gpus() -> tuple[str, ...]:

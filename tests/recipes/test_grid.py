@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from sparring.recipes import grid, lock
+from sparring.recipes import grid, lock, workers
 from sparring.recipes.grid import run_grid
 from sparring.recipes.work import perform
 from sparring.recipes.workers import Here, Local, shares
@@ -205,3 +205,10 @@ def test_by_default_there_is_a_worker_a_gpu_or_for_every_few_cores():
     assert shares(None, 16, 0) == (4, 4)
     assert shares(None, 16, 8) == (8, 2)
     assert shares(3, 2, 0) == (3, 1)
+
+
+def test_as_many_processes_decode_images_as_the_worker_has_cores(monkeypatch):
+    monkeypatch.setattr(workers, "cores", lambda: 12)
+    for share, count in (("8", 8), ("1", 2), ("64", 32), ("", 12), ("4,2", 12)):
+        monkeypatch.setenv("OMP_NUM_THREADS", share)
+        assert workers.loaders() == count

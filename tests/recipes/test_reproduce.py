@@ -15,7 +15,7 @@ from sparring.measuring import LatentConfig, RobustnessConfig
 from sparring.recipes import cell, paper
 from sparring.recipes.budgets import BUDGETS
 from sparring.recipes.claims import Above, Change, Claim, Trend
-from sparring.recipes.measurements import Robust, digest_of
+from sparring.recipes.measurements import Robust, digest_of, settings, stored
 from sparring.recipes.place import Place, place_of, slug
 from sparring.recipes.recipe import derived
 from sparring.recipes.reproduce import find, recipes, reproduce, summary
@@ -127,6 +127,7 @@ def test_a_cell_is_run_once_and_continues_where_it_stopped(tmp_path, monkeypatch
     recipe, where, told = tiny(), place(tmp_path), []
     name = recipe.rows[1].name
     whole = cell.Cell(recipe, recipe.row(name), 0, SMOKE, where)
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
 
     # stopped after training: measured without being trained again
     whole.run.mkdir(parents=True)
@@ -146,6 +147,13 @@ def test_a_cell_is_run_once_and_continues_where_it_stopped(tmp_path, monkeypatch
     assert f"Trained on {hardware(result['environment'])}, at commit " in printed
     rerun = f"sparring reproduce {recipe.name} --budget smoke --rows 'SCL 1, VAT 0' --seeds 0 --data digits"
     assert name == "SCL 1, VAT 0" and result["rerun"] == rerun
+
+    # images are decoded by as many processes as the worker has cores, which are no part of what was trained or measured
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    assert yaml.safe_load((whole.run / "config.yaml").read_text())["data"]["workers"] == 7
+    assert result["config"]["data"]["workers"] == whole.config.data.workers == 2
+    assert stored(whole.run, whole.config.data).data.workers == 3
+    assert settings(whole.config.evaluation, whole.config.data)["data.workers"] == 3
 
     # a finished cell is left alone; measurements without a JSON are taken from their files
     told.clear()
