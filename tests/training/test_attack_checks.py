@@ -9,7 +9,7 @@ import torch
 from sparring.attacks import PGD, Linf, watched
 from sparring.data import pipeline
 from sparring.methods import CLAE, SimCLR
-from sparring.training import latest, new_encoder, resolve, train
+from sparring.training import latest, loop, new_encoder, resolve, train
 from sparring.training.fit import _trainer
 from sparring.training.module import ContrastiveModule
 from tests.training.runs import tiny
@@ -90,3 +90,16 @@ def test_lightning_asks_nobody_before_a_step_and_hears_no_signal(tmp_path):
     assert callable(getattr(type(trainer._signal_connector), registered))
     getattr(trainer._signal_connector, registered)()
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.parametrize(("seconds", "steps"), [(1e9, [1, 4, 7]), (0.0, list(range(1, 9)))])
+def test_a_gpu_is_looked_at_after_so_many_steps_or_seconds(tmp_path, monkeypatch, seconds, steps):
+    made, looks = [], []
+    training_step, check_finite = ContrastiveModule.training_step, ContrastiveModule.check_finite
+    monkeypatch.setattr(loop, "_looks_are_free", lambda module: False)
+    monkeypatch.setattr(loop, "LOOK_EVERY", 3)
+    monkeypatch.setattr(loop, "LOOK_SECONDS", seconds)
+    monkeypatch.setattr(ContrastiveModule, "training_step", lambda *a: made.append(1) or training_step(*a))
+    monkeypatch.setattr(ContrastiveModule, "check_finite", lambda *a: looks.append(len(made)) or check_finite(*a))
+    train(tiny(tmp_path / "run", method="simclr", epochs=1, batch_size=8, probe_every=0))
+    assert looks == [*steps, 8]  # and at the epoch's end
