@@ -103,7 +103,7 @@ def test_a_request_to_stop_is_heard_between_looks_and_twice(tmp_path):
         "OMP_NUM_THREADS": "1",
     }
     ended = subprocess.run(
-        [sys.executable, *command, str(tmp_path / "run")], env=environment, capture_output=True, text=True, timeout=120
+        [sys.executable, *command, str(tmp_path / "run")], env=environment, capture_output=True, text=True, timeout=300
     )
     said = (tmp_path / "run" / "log.txt").read_text()
     [steps] = re.findall(r"stopped by a signal after 0 epochs and (\d+) steps, saved", said) or [ended.stderr[-3000:]]

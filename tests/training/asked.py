@@ -26,7 +26,7 @@ def slow(self, batch, batch_index):
 
 
 if __name__ == "__main__":
-    signal.alarm(90)  # one that waits for the other for ever ends too
+    signal.alarm(240)  # one that waits for the other for ever ends too
     torch.set_num_threads(1)
     ContrastiveModule.training_step = slow
     loop._looks_are_free = lambda module: False
