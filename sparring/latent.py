@@ -105,6 +105,8 @@ def check_latent(latent: LatentConfig) -> None:
     ):
         if value < low:
             raise ValueError(f"latent.{name} must be at least {low}, not {value}")
+    if not 0 <= latent.middle <= 1:
+        raise ValueError(f"latent.middle is a share of the training, between 0 and 1, not {latent.middle:g}")
     for name, value in (("eps", latent.eps), ("step_size", latent.step_size)):
         if value is not None and not value > 0:
             raise ValueError(f"latent.{name} must be more than 0, such as 8/255, not {value:g}")

@@ -33,7 +33,7 @@ SHOWN = 7
 def chosen_pairs(
     config: RunConfig, latent: LatentConfig, train: ImageSet, kept: list[Path]
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """The selection of the first, a middle and the last kept checkpoint on one mini-batch, and its pictures as uint8.
+    """The selection of `shown_of` the kept checkpoints on one mini-batch, and its pictures as uint8.
 
     The mini-batch is one that training could have seen (a seeded draw, augmented once by the run's pipeline) and the same
     at every checkpoint; the method itself runs on it in training mode, with its attack, from the same random start.
@@ -52,7 +52,7 @@ def chosen_pairs(
         in_memory(batch), pipeline(str(config.data.views), config.data.image_size), seed=latent.seed, epoch=0, step=0
     )
     anchors = of_different_classes(batch.labels, latent.anchors)
-    shown = list(dict.fromkeys([kept[0], kept[(len(kept) - 1) // 2], kept[-1]]))
+    shown = shown_of(kept, latent.middle)
     at, arrays = [], {}
     for number, checkpoint in enumerate(shown):
         weights = checkpoint / checkpoints.WEIGHTS
@@ -81,6 +81,16 @@ def chosen_pairs(
         "anchors": [{"image": int(index[a]), "class": train.classes[int(batch.labels[a])], "row": a} for a in anchors],
         "checkpoints": at,
     }, arrays
+
+
+def shown_of(kept: list[Path], middle: float | int) -> list[Path]:
+    """The first, the last and, of those between, the one nearest to that share of the training (the later of two)."""
+    between = kept[1:-1]
+    if not between:
+        return list(dict.fromkeys([kept[0], kept[-1]]))
+    where = middle * checkpoints.position(kept[-1])[0]
+    nearest = min(reversed(between), key=lambda each: abs(checkpoints.position(each)[0] - where))
+    return [kept[0], nearest, kept[-1]]
 
 
 def selection_of(

@@ -109,7 +109,9 @@ class LatentConfig:
     map_adversarial: int = 100
     """Adversarial images on it."""
     anchors: int = 3
-    """Training images whose selected positives and negatives are shown at the kept checkpoints (Fig. 9)."""
+    """Training images whose selected positives and negatives are shown at three kept checkpoints (Fig. 9)."""
+    middle: float = 0.5
+    """Share of the training after which the second of those three is shown, between the first and the last."""
     seed: int = 0
     """Which images are drawn, and the random starts."""
 

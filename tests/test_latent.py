@@ -3,6 +3,7 @@
 import json
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,8 +15,9 @@ from sparring.config import MethodConfig
 from sparring.data import load_images, make_views, pipeline
 from sparring.evaluation.robust import stream
 from sparring.latent import check_latent, of_a_run
-from sparring.latent_selection import of_different_classes, selection_of
+from sparring.latent_selection import of_different_classes, selection_of, shown_of
 from sparring.measuring import LatentConfig
+from sparring.recipes.reproduce import find
 from sparring.reporting.collect_latent import attacked_images, related, seen
 from sparring.training import load_config, new_encoder, resolve, run_folder, train
 from sparring.training.checkpoints import WEIGHTS, checkpoints
@@ -219,6 +221,20 @@ def test_anchors_are_of_different_classes_as_long_as_there_are_any():
     assert of_different_classes(labels, 5) == [0, 2, 4, 1, 3]
 
 
+def test_the_selection_is_shown_at_the_papers_epochs():
+    def shown(epochs, middle):
+        return [int(each.name[-4:]) for each in shown_of([Path(f"epoch-{epoch:04}") for epoch in epochs], middle)]
+
+    share = find("ascl.figure9").latent.middle
+    assert shown(range(1, 201), share) == [1, 30, 200]
+    assert shown(range(1, 9), share) == [1, 2, 8]  # 1.2 of 8, and the first is shown anyway
+    # in the middle of the kept ones where they are evenly spaced
+    for last in range(1, 12):
+        kept = list(range(10, 10 * last + 1, 10))
+        assert shown(kept, LatentConfig().middle) == sorted({kept[0], kept[(last - 1) // 2], kept[-1]})
+    assert shown(range(1, 9), 0.0) == [1, 2, 8] and shown(range(1, 9), 1.0) == [1, 7, 8]
+
+
 def test_the_same_command_gives_the_same_files_and_keeps_the_earlier_ones(ascl, tmp_path, without_report):
     run = shutil.copytree(ascl, tmp_path / "run")
     before, arrays = read(run)
@@ -314,6 +330,7 @@ def test_images_without_labels_and_damaged_checkpoints_are_refused(ascl, tmp_pat
         ({"map_adversarial": 0}, "latent.map_adversarial must be at least 1"),
         ({"anchors": -1}, "latent.anchors must be at least 0"),
         ({"seed": -1}, "latent.seed must be at least 0"),
+        ({"middle": 1.5}, "latent.middle is a share of the training, between 0 and 1, not 1.5"),
     ],
 )
 def test_settings_that_measure_nothing_are_one_sentence(changes, sentence):
