@@ -11,6 +11,7 @@ from __future__ import annotations
 from sparring.config import AttackConfig
 from sparring.recipes.ascl_rows import ADR, ADV, COST, LEAKED, PGD, TRADES
 from sparring.recipes.claims import Above
+from sparring.recipes.drawing import AgainstColumn
 from sparring.recipes.recipe import Column, Recipe, Row, derived
 
 METHODS = {"ADV": ADV, "TRADES": TRADES, "ADR": ADR, "ASCL-Leaked": LEAKED}
@@ -38,4 +39,12 @@ RECIPE = Recipe(
     protocols=("own",),
     robustness=(PGD,),
     cost=COST,
+    drawings=AgainstColumn(
+        {name: tuple(f"{name}, {k}/255" for k in RADII) for name in METHODS},
+        Column("own"),
+        Column("pgd-250"),
+        {"own": "natural accuracy", "pgd-250": "accuracy under PGD"},
+        "Robust against natural accuracy",
+        f"Fig. 3. A point for each training radius, {RADII[0]} to {RADII[-1]}/255, joined in their order.",
+    ),
 )

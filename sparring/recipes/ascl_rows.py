@@ -41,3 +41,5 @@ COLUMNS = (Column("own", "natural"), Column("pgd-250", "pgd250"), Column("autoat
 COST = (
     "ResNet-20, 200 epochs of 13 forward-backward passes an image: about 3 hours a row on one GPU (estimated, not run)"
 )
+ABSOLUTE = tuple(Column(key) for key in ("intra_adv", "inter_adv", "intra", "inter"))
+"""Absolute divergences (section 2 (i)): the paper's, with adversarial members, then those of clean images alone."""

@@ -11,7 +11,18 @@ Run:   sparring reproduce clae.alpha [clae.tiny-alpha]
 from __future__ import annotations
 
 from sparring.config import RunConfig
-from sparring.recipes.clae_rows import EPS, LR, SIMCLR_100, SIMCLR_TINY, against, method_of, on_cifar100, on_tiny
+from sparring.recipes.clae_rows import (
+    EPS,
+    LR,
+    SIMCLR_100,
+    SIMCLR_TINY,
+    against,
+    method_of,
+    name_of,
+    on_cifar100,
+    on_tiny,
+    over,
+)
 from sparring.recipes.claims import Claim
 from sparring.recipes.paper import printed
 from sparring.recipes.recipe import Row
@@ -44,11 +55,19 @@ def claims(where: str) -> tuple[Claim, ...]:
     )
 
 
+ROWS = rows("000_T4", SIMCLR_100)
+
 RECIPE = on_cifar100(
     name="clae.alpha",
     title="Weight of the adversarial term, CIFAR-100",
     source="CLAE, supplement, Table 4 = Fig. 6a (CIFAR-100, ResNet-18, SimCLR, eps 0.03)",
-    rows=rows("000_T4", SIMCLR_100),
+    rows=ROWS,
+    drawings=over(
+        ROWS,
+        at={f"alpha {alpha:g}": (name_of("SimCLR", EPS), alpha) for alpha in WEIGHTS},
+        axis="alpha",
+        more="0 is SimCLR.",
+    ),
     claims=claims("CLAE, section 4.4"),
 )
 TINY = on_tiny(

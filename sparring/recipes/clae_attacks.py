@@ -12,7 +12,7 @@ Run:   sparring reproduce clae.attacks
 from __future__ import annotations
 
 from sparring.config import AttackConfig
-from sparring.recipes.clae_rows import DRAWN, EPS, LR, SIMCLR_100, against, on_cifar100
+from sparring.recipes.clae_rows import DRAWN, EPS, LR, SIMCLR_100, against, on_cifar100, over
 from sparring.recipes.claims import Claim
 from sparring.recipes.recipe import Column, Row, derived
 
@@ -24,12 +24,22 @@ ATTACKS = {
     "PGD": derived(CLAE, {"attack": AttackConfig(name="pgd", eps=EPS, steps=10, step_size=EPS / 4, random_start=True)}),
 }
 
+ROWS = (Row("SimCLR", SIMCLR_100), *(Row(name, run) for name, run in ATTACKS.items()))
+
 RECIPE = on_cifar100(
     name="clae.attacks",
     title="Attacks that make the adversarial view, CIFAR-100",
     source="CLAE, Fig. 7 (CIFAR-100, ResNet-18, SimCLR, eps 0.03; drawn, without figures)",
-    rows=(Row("SimCLR", SIMCLR_100), *(Row(name, run) for name, run in ATTACKS.items())),
+    rows=ROWS,
     columns=(Column("knn"), *DRAWN),
+    drawings=over(
+        ROWS,
+        at={row.name: ("SimCLR+CLAE", row.name) for row in ROWS},
+        axis="attack",
+        more="Which attack makes the adversarial view; SimCLR has none.",
+        columns=(Column("knn"), Column("logistic")),
+        joined=False,
+    ),
     protocols=("knn", "logistic"),
     claims=(
         *(

@@ -16,18 +16,22 @@ from sparring.recipes.clae_rows import (
     name_of,
     on_cifar100,
     on_tiny,
+    over,
+    places,
     rising,
 )
 from sparring.recipes.claims import Claim
 
 SIZES = {f"batch {n}": (n, {"training.batch_size": n}) for n in (64, 128, 256)}
 SIZES_TINY = {f"batch {n}": (n, {"training.batch_size": n}) for n in (32, 64, 128)}
+ROWS = grid("000_T1", SIMCLR_100, "batch_size", SIZES)
 
 RECIPE = on_cifar100(
     name="clae.batch",
     title="Batch size, CIFAR-100",
     source="CLAE, supplement, Table 1 = Fig. 5a (CIFAR-100, ResNet-18, SimCLR)",
-    rows=grid("000_T1", SIMCLR_100, "batch_size", SIZES),
+    rows=ROWS,
+    drawings=over(ROWS, at=places({name: n for name, (n, _) in SIZES.items()}), axis="batch size", doubling=True),
     claims=(
         *better_at_each(SIZES, "CLAE, supplement, Table 1"),
         *rising(SIZES, "a larger batch is better", "CLAE, section 4.4"),

@@ -19,6 +19,8 @@ from sparring.recipes.clae_rows import (
     name_of,
     on_cifar100,
     on_tiny,
+    over,
+    places,
     rising,
 )
 from sparring.recipes.claims import Claim
@@ -49,11 +51,14 @@ def gains_more(depths: Mapping[str, object], where: str) -> tuple[GainsMore, ...
     )
 
 
+ROWS = grid("000_T3", SIMCLR_100, "arch", DEPTHS)
+
 RECIPE = on_cifar100(
     name="clae.depth",
     title="Depth of the encoder, CIFAR-100",
     source="CLAE, supplement, Table 3 = Fig. 5c (CIFAR-100, batch 64, SimCLR)",
-    rows=grid("000_T3", SIMCLR_100, "arch", DEPTHS),
+    rows=ROWS,
+    drawings=over(ROWS, at=places({name: name for name in DEPTHS}), axis="encoder"),
     claims=(
         *better_at_each(DEPTHS, "CLAE, supplement, Table 3"),
         *rising(DEPTHS, "a deeper encoder is better", "CLAE, section 4.4"),

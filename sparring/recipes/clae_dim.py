@@ -10,15 +10,22 @@ Run:   sparring reproduce clae.dim [clae.tiny-dim]
 
 from __future__ import annotations
 
-from sparring.recipes.clae_rows import SIMCLR_100, SIMCLR_TINY, better_at_each, grid, on_cifar100, on_tiny
+from sparring.recipes.clae_rows import SIMCLR_100, SIMCLR_TINY, better_at_each, grid, on_cifar100, on_tiny, over, places
 
 WIDTHS = {f"dim {n}": (n, {"encoder.dim": n}) for n in (32, 64, 128, 256)}
+ROWS = grid("000_T2", SIMCLR_100, "dim", WIDTHS)
 
 RECIPE = on_cifar100(
     name="clae.dim",
     title="Width of the embedding, CIFAR-100",
     source="CLAE, supplement, Table 2 = Fig. 5b (CIFAR-100, ResNet-18, SimCLR)",
-    rows=grid("000_T2", SIMCLR_100, "dim", WIDTHS),
+    rows=ROWS,
+    drawings=over(
+        ROWS,
+        at=places({name: n for name, (n, _) in WIDTHS.items()}),
+        axis="embedding width",
+        doubling=True,
+    ),
     claims=better_at_each(WIDTHS, "CLAE, supplement, Table 2"),
 )
 TINY = on_tiny(

@@ -21,6 +21,8 @@ from sparring.recipes.clae_rows import (
     name_of,
     on_cifar100,
     on_tiny,
+    over,
+    places,
     rising,
 )
 from sparring.recipes.claims import Claim
@@ -30,16 +32,19 @@ from sparring.recipes.recipe import Row, derived
 EPOCHS = {f"{n} epochs": n for n in (100, 200, 300, 400, 500)}
 CLASSIFIER = {f"LR {n} epochs": (n, {"evaluation.logistic_epochs": n}) for n in (200, 1000)}
 
+ROWS = tuple(
+    Row(name_of("SimCLR", eps, name), against(derived(SIMCLR_100, {"training.epochs": epochs}), eps))
+    for name, epochs in EPOCHS.items()
+    for eps in RADII
+)
+
 RECIPE = on_cifar100(
     name="clae.epochs",
     title="Longer training of the encoder, CIFAR-100",
     source="CLAE, Fig. 6c (CIFAR-100, ResNet-18, SimCLR; drawn, without figures)",
     columns=DRAWN,
-    rows=tuple(
-        Row(name_of("SimCLR", eps, name), against(derived(SIMCLR_100, {"training.epochs": epochs}), eps))
-        for name, epochs in EPOCHS.items()
-        for eps in RADII
-    ),
+    rows=ROWS,
+    drawings=over(ROWS, at=places(EPOCHS), axis="epochs", more="Epochs of the encoder's training."),
     claims=(
         *better_at_each(EPOCHS, "CLAE, Fig. 6c"),
         *rising(EPOCHS, "longer training is better", "CLAE, Fig. 6c"),

@@ -23,6 +23,7 @@ from sparring.recipes.clae_rows import (
     name_of,
     on_cifar100,
     on_tiny,
+    over,
 )
 from sparring.recipes.claims import Claim
 from sparring.recipes.paper import printed
@@ -48,11 +49,20 @@ def claims(where: str, measures: tuple[str, ...]) -> tuple[Claim, ...]:
     )
 
 
+ROWS = rows("000_T5", SIMCLR_100)
+
 RECIPE = on_cifar100(
     name="clae.eps",
     title="Radius of the adversary, CIFAR-100",
     source="CLAE, supplement, Table 5 = Fig. 6b (CIFAR-100, ResNet-18, SimCLR)",
-    rows=rows("000_T5", SIMCLR_100),
+    rows=ROWS,
+    drawings=over(
+        ROWS,
+        at={name_of("SimCLR", eps): ("SimCLR+CLAE", eps) for eps in RADII},
+        axis="eps",
+        more="eps in normalised units; 0 is SimCLR.",
+        columns=(KNN, LOGISTIC),
+    ),
     columns=(KNN, LOGISTIC, LAST),
     protocols=("knn", "logistic"),
     claims=claims("CLAE, section 4.4", ("knn", *LR)),

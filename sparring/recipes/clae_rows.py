@@ -26,6 +26,7 @@ from sparring.config import (
     TrainingConfig,
 )
 from sparring.recipes.claims import Claim
+from sparring.recipes.drawing import OverRows
 from sparring.recipes.paper import printed
 from sparring.recipes.recipe import Column, Recipe, Row, derived
 
@@ -97,6 +98,15 @@ def grid(
         for name, (value, changes) in values.items()
         for eps in RADII
     )
+
+
+over = partial(OverRows, columns=(LOGISTIC,), what={"knn": "kNN", "logistic": "Logistic regression"})
+"""The drawing of a figure: accuracy of logistic regression over a setting of the rows."""
+
+
+def places(values: Mapping[str, float | int | str]) -> dict[str, tuple[str, float | int | str]]:
+    """Of a `grid`: a line a radius, over what stands for each of its values."""
+    return {name_of("SimCLR", eps, name): (name_of("SimCLR", eps), x) for eps in RADII for name, x in values.items()}
 
 
 def better_at_each(values: Mapping[str, Any], where: str) -> tuple[Claim, ...]:

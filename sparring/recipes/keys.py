@@ -9,14 +9,55 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+ABSOLUTE = {
+    "intra": "mean cosine distance to the other clean images of the class",
+    "inter": "mean cosine distance to the clean images of other classes",
+    "intra_adv": "mean cosine distance to the other images of the class, clean and adversarial",
+    "inter_adv": "mean cosine distance to the images of other classes, clean and adversarial",
+}
+"""Absolute divergences of clean anchors (ASCL, section 2 (i)); R-DIV is intra_adv over inter_adv."""
+
 
 def distances(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """r_div, and inter_over_intra where there are classes to compare, of latent.json."""
-    found, results = entry["divergence"]["adversarial"], {}
+    """`divergences`, and inter_over_intra where there are classes to compare, of latent.json."""
+    results = {}
     if "ratio" in entry["classes"]:
         apart = f"mean {entry['classes']['distance']} distance between classes over that within them"
         results["inter_over_intra"] = {"value": entry["classes"]["ratio"], "n": entry["data"]["n"], "words": apart}
-    return results | {"r_div": {"value": found["r_div"], "n": found["anchors"], "words": found["words"]}}
+    return results | divergences(entry)
+
+
+def divergences(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """What ASCL draws of a look into the latent space (Figs. 2, 5, 6), of latent.json or a result's `latent`:
+
+    r_div, and intra, inter, intra_adv, inter_adv behind it; at every attack radius r_div 4/255 and robust_accuracy pgd 4/255.
+    """
+    found, of = entry["divergence"]["adversarial"], entry["strengths"]
+    results = {"r_div": {"value": found["r_div"], "n": found["anchors"], "words": found["words"]}}
+    about = {"n": found["anchors"], "protocol": entry["label"]}
+    for key, words in ABSOLUTE.items():
+        under = f"; {found['words']}" if key.endswith("_adv") else ""
+        results[key] = {"value": found[key], **about, "words": f"{words}{under}"}
+    for eps, r_div, robust in zip(of["eps"], of["r_div"], of["robust_accuracy"], strict=True):
+        radius = in_255ths(eps)
+        words = f"under the attack of r_div at radius {radius}"
+        results[f"r_div {radius}"] = {"value": r_div, **about, "words": f"R-DIV {words}"}
+        right = f"right before and after, {words}, on its images"
+        results[f"robust_accuracy pgd {radius}"] = {"accuracy": robust, **about, "words": right}
+    return results
+
+
+def in_255ths(eps: float | int) -> str:
+    """A radius as keys have it, such as 8/255."""
+    return f"{255 * eps:.4g}/255"
+
+
+def completed(result: dict[str, Any]) -> dict[str, Any]:
+    """A result file with the keys that it lacks and its stored look into the latent space has: those of an earlier version
+    say r_div alone."""
+    if not result.get("latent", {}).keys() >= {"divergence", "strengths"}:
+        return result
+    return result | {"results": divergences(result["latent"]) | result["results"]}
 
 
 def attacked(entry: Mapping[str, Any], suffix: str) -> dict[str, Any]:

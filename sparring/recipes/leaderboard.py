@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sparring.recipes.budgets import Budget, labelled
+from sparring.recipes.keys import completed
 from sparring.recipes.recipe import Recipe
 from sparring.recipes.reproduce import find, shown_columns, table, verdicts, where_measured
 from sparring.reporting import read_results, results_table
@@ -43,7 +44,7 @@ def grouped(paths: Iterable[Path]) -> Sorted:
     others, groups = [], dict[tuple[str, ...], dict[Path, dict[str, Any]]]()
     for file, result in zip(files, read_results(files), strict=True):
         if "rows" in result:
-            groups.setdefault((result["experiment"], result["data"], result["budget"]), {})[file] = result
+            groups.setdefault((result["experiment"], result["data"], result["budget"]), {})[file] = completed(result)
         else:
             others.append(file)
     found, unreadable = [], []

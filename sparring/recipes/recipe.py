@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from sparring.config import RunConfig
 from sparring.measuring import Fitted, LatentConfig, RobustnessConfig, WeightsConfig
+from sparring.recipes.along import Along
 from sparring.recipes.claims import Above, Change, Claim, Colours, Trend
 from sparring.recipes.gains import GainsMore
 from sparring.recipes.paper import Numbers
@@ -113,7 +114,7 @@ class Recipe:
     columns: tuple[Column, ...]
     copied: Mapping[str, Numbers] = field(default_factory=dict)
     """Figures that the paper took from others, by what it calls them: printed below the rows, and nothing of ours is."""
-    claims: tuple[Claim | Trend | Change | Above | Colours | Loses | Steeper | GainsMore, ...] = ()
+    claims: tuple[Claim | Trend | Change | Above | Along | Colours | Loses | Steeper | GainsMore, ...] = ()
     protocols: tuple[str, ...] = ()
     """Clean evaluations that every row gets, by the names of `sparring evaluate --protocol`."""
     version: Literal["default", "paper"] = "default"

@@ -16,6 +16,7 @@ from sparring.recipes.budgets import BUDGETS, Budget, brought
 from sparring.recipes.claims import Claim
 from sparring.recipes.given import check_weights, wanted
 from sparring.recipes.grid import Failure, Tell, run_grid
+from sparring.recipes.keys import completed
 from sparring.recipes.paper import as_printed
 from sparring.recipes.place import Place, data_label, slug
 from sparring.recipes.recipe import Column, Recipe, Row
@@ -145,7 +146,7 @@ def _results(recipe: Recipe, budget: Budget, place: Place) -> dict[str, list[dic
     """Results by what their images are called, those of `place` first: no figure of one is compared with one of another."""
     found = (place.out / recipe.name).glob(f"*-{budget.name}-seed*.json")
     files = [file for file in found if not file.name.startswith("summary-")]
-    read = [result for result in read_results(files) if result["budget"] in budget.labels]
+    read = [completed(result) for result in read_results(files) if result["budget"] in budget.labels]
     ours = data_label(recipe, place)
     labels = sorted({result["data"] for result in read}, key=lambda data: (data != ours, data))
     return {data: [result for result in read if result["data"] == data] for data in labels}

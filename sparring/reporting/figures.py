@@ -72,16 +72,19 @@ def lines(
     title: str,
     integer_x: bool = False,
     percent: bool = False,
+    percent_x: bool = False,
     narrow: bool = False,
     level: tuple[float | int, str] | None = None,
     doubling: bool = False,
+    names: Sequence[str] | None = None,
     columns: int | None = None,
 ) -> str:
     """Lines over a common axis, as SVG; `narrow` figures stand three beside each other.
 
     `level` is a height with its name, drawn across. `doubling` sets equal distances for equal factors, with a label
-    at every point; zero stands one factor of two below the smallest other value. `columns` of the legend, under which a
-    figure grows with its rows; None is two where narrow, else three.
+    at every point; zero stands one factor of two below the smallest other value. `names` are what stands below x = 0, 1, ...
+    where x is no number. Points that are not joined have whiskers for a band. `columns` of the legend, under which a figure
+    grows with its rows; None is two where narrow, else three.
     """
     from matplotlib.ticker import MaxNLocator
 
@@ -101,7 +104,10 @@ def lines(
                 label=one.name,
             )
             if one.low is not None and one.high is not None:
-                axes.fill_between(one.x, one.low, one.high, color=color, alpha=0.18, linewidth=0)
+                if one.joined:
+                    axes.fill_between(one.x, one.low, one.high, color=color, alpha=0.18, linewidth=0)
+                else:
+                    axes.vlines(one.x, one.low, one.high, color=color, linewidth=1.4)
         axes.set_xlabel(x)
         axes.set_ylabel(y)
         axes.margins(y=0.12)
@@ -109,8 +115,13 @@ def lines(
             axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
         if percent:
             axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.4g} %")
+        if percent_x:
+            axes.xaxis.set_major_formatter(lambda value, _: f"{100 * value:.4g} %")
         at = sorted({value for one in series for value in one.x})
-        if len(at) == 1:
+        if names is not None:
+            axes.set_xticks(range(len(names)), names)
+            axes.set_xlim(-0.5, len(names) - 0.5)
+        elif len(at) == 1:
             axes.set_xlim(at[0] - 1, at[0] + 1)
             axes.set_xticks(at, [f"{at[0]:.4g}"])
         elif doubling:

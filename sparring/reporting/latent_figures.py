@@ -53,7 +53,8 @@ def distances(
         axes.tick_params(axis="x", length=0)
         axes.figure.legend(frameon=False, loc="outside lower left", ncols=2)
 
-    return svg(draw, title)
+    lines = 1 + max(name.count("\n") for name in groups)
+    return svg(draw, title, width=max(5.0, 1.3 * len(groups)), height=max(3.3, 2.7 + 0.2 * lines))
 
 
 def relation(

@@ -7,6 +7,7 @@ import pytest
 
 from sparring.config import RunConfig
 from sparring.recipes.aggregate import aggregate, words_of
+from sparring.recipes.along import Along
 from sparring.recipes.budgets import BUDGETS
 from sparring.recipes.claims import Above, Change, Claim, Trend
 from sparring.recipes.gains import GainsMore
@@ -178,3 +179,33 @@ def test_who_gains_more_is_a_difference_of_differences():
     # 10 - 5, 11 - 6 and 12 - 5 points: mean 5.667, s 1.155, half width 2.868
     assert claim.judge(seen, "lr") == "lr: holds (+5.67 points [+2.80, +8.54], 3 seeds): why"
     assert claim.judge(seen[:-3], "lr") == "lr: not measured: why"
+
+
+def along(*curves):
+    """One result a seed, with R-DIV and robust accuracy over radii."""
+    named = [dict(zip(("r_div", "robust_accuracy"), curve, strict=True)) for curve in curves]
+    return [{"row": "a", "seed": seed, "results": {}, "latent": {"strengths": of}} for seed, of in enumerate(named)]
+
+
+ALONG = Along("a", "strengths", "why")
+RADII = "a, r_div against robust accuracy over radii"
+
+
+def test_a_relation_within_runs_is_pearsons_over_seeds():
+    x, far = [0, 1, 2, 3, 4], [4, 3, 2, 1, -1]
+    # Pearson's r of x with far: covariance -12, deviations sqrt(10) and sqrt(14.8): -12 / sqrt(148) = -0.9864
+    said = ALONG.judge(along((x, [4, 3, 2, 1, 0]), (x, far)), "r_div")
+    assert said == f"{RADII}: holds (Pearson's r -0.99 [-1.08, -0.91], 2 seeds): why"
+    rising = ALONG.judge(along((x, x), (x, [0, 1, 2, 3, 5])), "r_div")
+    assert rising.startswith(f"{RADII}: fails (Pearson's r +0.99 [")
+    assert "undecided (Pearson's r -1.00, one seed)" in ALONG.judge(along((x, [4, 3, 2, 1, 0])), "r_div")
+
+
+def test_a_relation_within_runs_needs_points_that_differ():
+    few = along(([0, 1, 2, None, NAN], [4, 3, 2, 1, 0]), ([0, 1, 2, 3, None], [4, 3, 2, 1, 0]))
+    assert ALONG.judge(few, "r_div") == f"{RADII}: undecided (4 radii have both figures, and a trend needs 5): why"
+    flat = along(([1] * 5, [4, 3, 2, 1, 0]))
+    assert ALONG.judge(flat, "r_div") == f"{RADII}: undecided (one of them does not change): why"
+    assert ALONG.judge([], "r_div") == f"{RADII}: not measured: why"
+    left_out = [{"row": "a", "seed": 0, "results": {}, "latent": {"epochs": {"left_out": "why not"}}}]
+    assert Along("a", "epochs", "why").judge(left_out, "r_div").endswith("kept checkpoints: not measured: why")
