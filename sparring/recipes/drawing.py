@@ -168,16 +168,18 @@ class Together:
         return [drawing for part in self.parts for drawing in part(results)]
 
 
+SIZE = " x is as at the paper's size."
+
+
 def ours_and_theirs(ours: list[Curve], theirs: list[Curve], axes: Axes, more: str, *, full: bool) -> Drawings:
     """One drawing of both at the paper's size, else one of each."""
-    said = f"{more} {spread(ours)}".strip()
+    said = f"{more} {spread(ours)}{'' if full else SIZE}".strip()
     if not theirs:
         return [drawn(ours, axes, said)]
     if full:
         return [drawn([*ours, *theirs], axes, f"{said} Dashes and dots: what the paper prints.")]
-    where = f"{axes.x} as at the paper's size; its figures have an axis of their own."
     beside = replace(axes, title=f"{axes.title}, paper")
-    return [drawn(ours, axes, f"{said} {where}"), drawn(theirs, beside, "What the paper prints, with its ±.")]
+    return [drawn(ours, axes, said), drawn(theirs, beside, "What the paper prints, with its ±, on an axis of its own.")]
 
 
 def drawn(curves: Sequence[Curve], axes: Axes, caption: str, *, percent_x: bool = False) -> tuple[str, str]:

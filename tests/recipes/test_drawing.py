@@ -66,7 +66,8 @@ def test_at_another_size_the_papers_have_a_drawing_of_their_own(monkeypatch):
     [(ours, _), (theirs, how)], captions = drawn_series(monkeypatch, OVER, small)
     assert [line.name for line in ours] == [line.name for line in theirs] == ["base", "ours"]
     assert theirs[0].low == pytest.approx([0.49, 0.5, 0.52]) and how["title"] == "Logistic regression over n, paper"
-    assert "n as at the paper's size" in captions[0] and captions[1] == "What the paper prints, with its ±."
+    assert captions[0].endswith(" x is as at the paper's size.")
+    assert captions[1] == "What the paper prints, with its ±, on an axis of its own."
 
 
 def test_what_was_not_measured_is_not_drawn(monkeypatch):
@@ -211,6 +212,7 @@ def test_every_figure_over_rows_or_points_is_drawn(monkeypatch):
     numbers = {}
     for name in FIGURES:
         recipe = find(name)
+        assert recipe.drawings is not None
         titles = [title for title, _ in recipe.drawings(results_of(recipe, BUDGETS["short"].of(name)))]
         assert len(set(titles)) == len(titles), name  # what is inside an SVG is named after its title
         numbers[name] = len(titles)
