@@ -46,6 +46,8 @@ def curves_of(points, rng):
 def drawn(recipe, keys, points, rng):
     """Results of every row and seed: a height of each row and key, in every second draw one that goes with the row's alone."""
     together, results = rng.random() < 0.5, []
+    made = {"any", *(name for claim in recipe.claims for name in getattr(claim, "red", ()))}
+    checks = {name: {"colour": "green"} for name in made}
     signs = {key: rng.choice((-1, 1)) for key in keys}
     for row in recipe.rows:
         own = rng.random()
@@ -58,7 +60,7 @@ def drawn(recipe, keys, points, rng):
                 key: {"accuracy": max(0.01, height + rng.gauss(0, 0.03)), "n": 1000, "clean_accuracy": 0.99}
                 for key, height in heights.items()
             }
-            about = {"row": row.name, "seed": seed, "results": entries, "checks": {"a": {"colour": "green"}}}
+            about = {"row": row.name, "seed": seed, "results": entries, "checks": checks}
             about |= {"weights": {}} if row.given is not None else curves_of(points, rng)
             results.append(about)
     return results
