@@ -26,11 +26,10 @@ RECIPE = Recipe(
     name="tiny.table",
     title="Two classifiers",
     source="nobody's",
-    rows=tuple(Row(name, RunConfig(method=MethodConfig(name=name))) for name in ROWS),
+    rows=tuple(Row(name, RunConfig(method=MethodConfig(name=name), data=DataConfig(name="digits"))) for name in ROWS),
     columns=(Column("own"), Column("pgd-2"), Column("square")),
     protocols=("own",),
     robustness=tuple(Under(RobustnessConfig(attack=[name])) for name in ("pgd-2", "autoattack")),
-    data="digits",
 )
 AGAIN = replace(RECIPE, name="tiny.again", robustness=RECIPE.robustness[:1])
 
