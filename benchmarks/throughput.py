@@ -140,7 +140,7 @@ class Windows(lightning.Callback):
     def _open(self, kind: str) -> None:
         if kind == "profiled":
             cuda = [ProfilerActivity.CUDA] if self.cuda else []
-            self.profiler = profile(activities=[ProfilerActivity.CPU, *cuda])
+            self.profiler = profile(activities=[ProfilerActivity.CPU, *cuda], acc_events=True)
             self.profiler.start()
         self._wait()
         self.window = record_function(WINDOW).__enter__()
