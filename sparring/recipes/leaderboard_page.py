@@ -20,6 +20,7 @@ from sparring.reporting.page import (
     bullets,
     check_page,
     disclosure,
+    figures,
     page,
     paragraph,
     section,
@@ -128,6 +129,8 @@ def _group(number: int, group: Group) -> str:
     parts.append(bullets(versions))
     if lacking := missing_words(recipe, budget, results):
         parts.append(paragraph(f"{lacking[0].upper()}{lacking[1:]}.", "missing"))
+    if recipe.drawings is not None and (drawn := recipe.drawings(results)):
+        parts.append(figures(drawn))
     judged = verdicts(recipe, budget, results)
     absent = [line for line in judged if verdict_of(line) == "not measured"]
     if len(absent) < len(judged):

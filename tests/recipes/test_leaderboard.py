@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 
@@ -173,6 +174,13 @@ def test_results_that_no_table_can_hold_are_named(results):
     assert "ascl.table99 (mine): there is no recipe 'ascl.table99'" in text and "20.0 [15.0, 25.0] (smoke)" in text
     page = write_leaderboard(results, results / "page.html").read_text()
     assert "21.0 ± 1.0" in page and "second" not in page  # it takes no results of folders further down
+
+
+def test_a_figures_recipe_is_drawn():
+    files = sorted((Path(__file__).parents[2] / "results" / "clae.alpha").glob("*.json"))
+    first, again = render(files), render(files)
+    drawn = re.findall('aria-label="(.*?)"', first)
+    assert drawn == ["Logistic regression over alpha", "Logistic regression over alpha, paper"] and first == again
 
 
 def test_markdown_is_escaped():
