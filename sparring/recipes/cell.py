@@ -240,9 +240,8 @@ def gathered(cell: Cell) -> dict[str, Any]:
     complete = asdict(load_config(cell.run)) | {"evaluation": asdict(resolve(cell.config).evaluation)}
     for key in ("root", "test_root"):
         complete["data"][key] = complete["data"][key] and "IMAGES"
-    complete["data"]["workers"] = (
-        cell.config.data.workers
-    )  # how many there were is the machine's, and changes no figure
+    # how many there were is the machine's, and changes no figure
+    complete["data"]["workers"] = cell.config.data.workers
     epochs = [json.loads(line) for line in (cell.run / "metrics.jsonl").read_text().splitlines()]
     return {
         "rows": [each.name for each in cell.recipe.rows],
