@@ -130,7 +130,7 @@ def _group(number: int, group: Group) -> str:
     if lacking := missing_words(recipe, budget, results):
         parts.append(paragraph(f"{lacking[0].upper()}{lacking[1:]}.", "missing"))
     if recipe.drawings is not None and (drawn := recipe.drawings(results)):
-        parts.append(figures(drawn))
+        parts.append(figures([(svg, f"{caption}{' (smoke)' * smoke}") for svg, caption in drawn]))
     judged = verdicts(recipe, budget, results)
     absent = [line for line in judged if verdict_of(line) == "not measured"]
     if len(absent) < len(judged):

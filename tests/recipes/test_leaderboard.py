@@ -181,6 +181,16 @@ def test_a_figures_recipe_is_drawn():
     first, again = render(files), render(files)
     drawn = re.findall('aria-label="(.*?)"', first)
     assert drawn == ["Logistic regression over alpha", "Logistic regression over alpha, paper"] and first == again
+    assert "(smoke)" not in first
+
+
+def test_a_drawing_at_smoke_says_so(tmp_path):
+    for row in find("ascl.figure6").rows[:2]:
+        entries = {key: {"value": 0.5, "n": 3, "words": "PGD"} for key in ("r_div", "intra_adv", "inter_adv")}
+        result(tmp_path, row.name, 0, 0.5, budget="smoke", experiment="ascl.figure6", results=entries)
+    document = render(list(tmp_path.rglob("*.json")))
+    [caption] = re.findall("<figcaption>(Fig. 6.*?)</figcaption>", document)
+    assert caption.endswith(" (smoke)")
 
 
 def test_markdown_is_escaped():
