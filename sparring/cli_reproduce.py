@@ -127,16 +127,12 @@ def reproduce(words: list[str]) -> int:
     else:
         check_folder("out", place.out)
         check_folder("runs", place.runs)
-        refused = {
-            name: re.sub(r"\bdata\.(name|root|download)\b", _flag, sentence)
-            for name, sentence in recipes.refused(chosen, BUDGETS[budget], place, rows=rows, seeds=seeds).items()
-        }
+        tasks, why = recipes.planned(chosen, BUDGETS[budget], place, rows=rows, seeds=seeds)
+        refused = {name: re.sub(r"\bdata\.(name|root|download)\b", _flag, said) for name, said in why.items()}
         if len(refused) == len(chosen):
             raise ValueError("; ".join(dict.fromkeys(refused.values())))
         sentences += [f"not run: {name}: {sentence}" for name, sentence in refused.items()]
-        ready = [recipe for recipe in chosen if recipe.name not in refused]
-        tasks = recipes.plan(ready, BUDGETS[budget], place, rows=rows, seeds=seeds)
-        begins = [recipe for recipe in ready if any(recipe.name in task.recipes for task in tasks)]
+        begins = [recipe for recipe in chosen if any(recipe.name in task.recipes for task in tasks)]
         for cost in dict.fromkeys(recipe.cost for recipe in begins if budget == "full"):
             print(f"{', '.join(recipe.name for recipe in begins if recipe.cost == cost)}: {cost}", file=sys.stderr)
         sentences += [f"failed: {line}" for line in recipes.described(_run(tasks, count, _one(read, "ray", None)))]

@@ -120,9 +120,8 @@ class Above:
     def judge(self, results: Runs, measure: str) -> str:
         """One sentence: the verdict, and how far the one trade-off front lies above the other, over seeds."""
         results = list(results)
-        if not any(result["row"] in self.ours for result in results) or not any(
-            result["row"] in self.other for result in results
-        ):
+        measured = {result["row"] for result in results}
+        if measured.isdisjoint(self.ours) or measured.isdisjoint(self.other):
             return f"{measure}: not measured: {self.words}"
         seeds, above = sorted({result["seed"] for result in results}), {}
         for seed in seeds:

@@ -6,7 +6,7 @@ import difflib
 import functools
 import importlib
 import pkgutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -21,10 +21,11 @@ from sparring.recipes.paper import as_printed
 from sparring.recipes.place import Place, data_label, slug
 from sparring.recipes.recipe import Column, Recipe, Row
 from sparring.recipes.relative import behind, behind_printed
-from sparring.recipes.tasks import plan
+from sparring.recipes.tasks import CellTask, merged, plan
 from sparring.recipes.work import LOG
 from sparring.recipes.workers import Here, Workers
 from sparring.reporting import read_results
+from sparring.reporting.page import write_page
 from sparring.reporting.table import ALIKE, hardware, measured_alike
 from sparring.training.run_folder import write_json
 
@@ -67,23 +68,23 @@ def reproduce(
     return summary(recipe, budget, place)
 
 
-def refused(
+def planned(
     chosen: Sequence[Recipe], budget: Budget, place: Place, *, rows: Sequence[str] = (), seeds: Sequence[int] = ()
-) -> dict[str, str]:
-    """By name, recipes that cannot be run here, and why: images or weights that are not there or do not fit, figures in
-    `place.out` that were trained or measured otherwise. Nothing is written."""
+) -> tuple[list[CellTask], dict[str, str]]:
+    """`plan` of the recipes that can be run here, and of the others, by name, why not: images or weights that are not there or
+    do not fit, figures in `place.out` that were trained or measured otherwise. Nothing is written."""
     from sparring.data import images_kept
 
-    found = {}
+    tasks, refused = [], {}
     with images_kept():
         for recipe in chosen:
             try:
                 check_place(place, recipe, budget)
                 check_weights(recipe, rows, budget, place)
-                plan([recipe], budget, place, rows=rows, seeds=seeds)
+                tasks += plan([recipe], budget, place, rows=rows, seeds=seeds)
             except ValueError as error:
-                found[recipe.name] = str(error)
-    return found
+                refused[recipe.name] = str(error)
+    return merged(tasks), refused
 
 
 def described(failures: Iterable[Failure]) -> list[str]:
@@ -95,7 +96,10 @@ def summary(recipe: Recipe, budget: Budget, place: Place) -> str:
     """The table and the verdicts of all results of this recipe and budget in `place.out`, as Markdown: one of each data set,
     that of `place` first, with a line of what is missing. Raises ValueError for figures measured unlike in one column."""
     budget = budget.of(recipe.name)
-    groups = list(_results(recipe, budget, place).values())
+    return _summaries(recipe, budget, place, _results(recipe, budget, place).values())
+
+
+def _summaries(recipe: Recipe, budget: Budget, place: Place, groups: Collection[list[dict[str, Any]]]) -> str:
     if not groups:
         said = f"{recipe.name}: there are no results of budget {budget.name} in {place.out / recipe.name}"
         return "\n".join([said, *_not_given(recipe, [])])
@@ -126,8 +130,8 @@ def write_summary(recipe: Recipe, budget: Budget, place: Place) -> str:
     """`summary`, which is written beside the results too: summary-BUDGET.md, the figures in summary-BUDGET.json,
     and a recipe's drawings in BUDGET.html. Names of a further data set's figures and drawings end in its own."""
     budget = budget.of(recipe.name)
-    text, folder = summary(recipe, budget, place), place.out / recipe.name
-    groups = _results(recipe, budget, place)
+    folder, groups = place.out / recipe.name, _results(recipe, budget, place)
+    text = _summaries(recipe, budget, place, groups.values())
     if groups:
         (folder / f"summary-{budget.name}.md").write_text(text + "\n")
     for number, (data, results) in enumerate(groups.items()):
@@ -138,7 +142,7 @@ def write_summary(recipe: Recipe, budget: Budget, place: Place) -> str:
         judged = verdicts(recipe, budget, results)
         write_json(folder / f"summary-{name}.json", aggregate(recipe, budget, results, judged))
         if recipe.drawings is not None:
-            (folder / f"{name}.html").write_text(drawn(recipe, results))
+            write_page(drawn(recipe, results), folder / f"{name}.html")
     return text
 
 

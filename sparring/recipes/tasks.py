@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -69,7 +69,7 @@ def plan(
     other, in it all rows with a seed before the next seed; rows whose weights nobody gave are left out. No `rows` are all,
     no `seeds` the budget's or recipe's number. Raises ValueError, before any work, for a JSON that holds figures trained or
     measured otherwise, and for a cell of which nothing can be measured."""
-    tasks: dict[str, CellTask] = {}
+    tasks: list[CellTask] = []
     for recipe in recipes:
         size = budget.of(recipe.name)
         chosen = [recipe.row(name) for name in rows] or recipe.rows
@@ -81,11 +81,17 @@ def plan(
                 if cell.finished():
                     continue
                 cell.check_measurable()
-                for task in of_cell(cell):
-                    found = tasks.setdefault(task.name, task)
-                    if recipe.name not in found.recipes:
-                        tasks[task.name] = replace(found, recipes=(*found.recipes, recipe.name))
-    return list(tasks.values())
+                tasks += [replace(task, recipes=(recipe.name,)) for task in of_cell(cell)]
+    return merged(tasks)
+
+
+def merged(tasks: Iterable[CellTask]) -> list[CellTask]:
+    """Each once, where it first stands, with all the recipes that need it."""
+    found: dict[str, CellTask] = {}
+    for task in tasks:
+        first = found.setdefault(task.name, task)
+        found[task.name] = replace(first, recipes=tuple(dict.fromkeys((*first.recipes, *task.recipes))))
+    return list(found.values())
 
 
 def of_cell(cell: Cell) -> list[CellTask]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from sparring.reporting.comparison import Comparison
 from sparring.reporting.figures import COLORS, STYLES, Series, lines
-from sparring.reporting.measured import latent_conditions, robust_conditions
+from sparring.reporting.measured import evaluated, latent_conditions
 from sparring.reporting.page import figures, paragraph
 from sparring.reporting.run_folder import RunFolder
 from sparring.reporting.sections import is_number, logged, probes_of
@@ -128,7 +128,7 @@ def _robust(name: str, run: RunFolder) -> Curve | None:
     if not seen:
         return None
     conditions = {"attack": seen.get("words"), "norm": seen.get("norm"), "space": seen.get("space", "pixel")}
-    conditions = robust_conditions(run, run.robustness) | conditions | {"n": seen["n"]}
+    conditions = evaluated(run, run.robustness) | conditions | {"n": seen["n"]}
     return Curve(name, conditions, seen["eps"], seen["accuracy"], seen.get("interval"))
 
 

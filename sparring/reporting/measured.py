@@ -115,7 +115,7 @@ def _clean(run: RunFolder) -> Found:
 def _robust(run: RunFolder) -> Found:
     found = []
     for seen, arrays in evaluations(run):
-        checkpoint, base = seen["subject"].get("checkpoint") or "", robust_conditions(run, seen)
+        checkpoint, base = seen["subject"].get("checkpoint") or "", evaluated(run, seen)
         attacks = {name: entry for name, entry in (seen.get("attacks") or {}).items() if "accuracy" in entry}
         if seen["clean"]:
             found.append((checkpoint, _accuracy("clean", base, seen["clean"], _verdicts(arrays, ["clean"]))))
@@ -142,8 +142,8 @@ def _robust(run: RunFolder) -> Found:
     return found
 
 
-def robust_conditions(run: RunFolder, seen: Mapping[str, Any]) -> dict[str, Any]:
-    """What the figures of an evaluation in robustness.json were measured with, beside their attack."""
+def evaluated(run: RunFolder, seen: Mapping[str, Any]) -> dict[str, Any]:
+    """What the figures of a robustness.json or latent.json were measured with, beside their attack."""
     subject, data = seen["subject"], seen["data"]
     fitted = subject.get("fitted") or {}
     return {
@@ -176,18 +176,7 @@ def _latent(run: RunFolder) -> Found:
 
 def latent_conditions(run: RunFolder) -> dict[str, Any]:
     """What the figures of latent.json were measured with, beside their attack."""
-    subject, data = run.latent["subject"], run.latent["data"]
-    return {
-        "data": data.get("name"),
-        "n": data.get("n"),
-        "image size": image_size(run),
-        "images": data.get("selection"),
-        "seed of the images": data.get("seed"),
-        "protocol": run.latent["label"],
-        "classifier": (subject.get("fitted") or {}).get("protocol") or subject.get("classifier"),
-        "layer": subject.get("layer"),
-        "domain": subject.get("domain"),
-    }
+    return evaluated(run, run.latent) | {"layer": run.latent["subject"].get("layer")}
 
 
 def image_size(run: RunFolder) -> str | int | None:

@@ -11,7 +11,7 @@ from sparring.reporting.adversary import batch_norms, examples, perturbations, t
 from sparring.reporting.corrupted import corruptions
 from sparring.reporting.latent import latent_space
 from sparring.reporting.movement import movement
-from sparring.reporting.page import fold, page, paragraph, section
+from sparring.reporting.page import fold, page, paragraph, section, write_page
 from sparring.reporting.run_folder import RunFolder, read_run
 from sparring.reporting.sections import header, results, training
 from sparring.reporting.transfer import transfer
@@ -44,10 +44,7 @@ def write_robustness_report(folder: Path) -> Path:
 
 
 def _write(folder: RunFolder, document: str) -> Path:
-    path = folder.path / "report.html"
-    temporary = path.with_name(".report.html.writing")
-    temporary.write_text(document, encoding="utf-8")
-    return temporary.replace(path)
+    return write_page(document, folder.path / "report.html")
 
 
 def render(folder: RunFolder) -> str:
