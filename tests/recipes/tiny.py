@@ -1,11 +1,15 @@
-"""A recipe of two small rows, and `python -m tests.recipes.tiny`: for each folder that it reads, a runner with a worker.
+"""A recipe of two small rows, and `python -m tests.recipes.tiny`: a runner with a worker for each line that it reads.
 
-Both are forks of that process, whose imports would take most of the time; that workers are spawned is tested elsewhere.
+A line is the number of the task during which the runner kills itself, 0 for none, and its folder. Both are forks of that
+process, whose imports would take most of the time; that workers are spawned is tested elsewhere.
 """
 
 import multiprocessing
 import os
+import random
+import signal
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -42,8 +46,23 @@ def tasks(folder: Path):
     return plan([RECIPE, AGAIN], BUDGET, place(folder), seeds=[0])
 
 
-def run(folder: Path) -> None:
-    local = workers.Local(1, threads=1)
+class Mortal(workers.Local):
+    """Its process dies of SIGKILL at a random moment after it has handed out that many tasks."""
+
+    def __init__(self, last: int) -> None:
+        super().__init__(1, threads=1)
+        self.left = last
+
+    def start(self, task) -> None:
+        super().start(task)
+        self.left -= 1
+        if self.left == 0:
+            time.sleep(random.uniform(0, 0.5))
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def run(folder: Path, last: int) -> None:
+    local = Mortal(last)
     try:
         run_grid(tasks(folder), local, lambda line: None)
     finally:
@@ -56,10 +75,11 @@ if __name__ == "__main__":
     fork = multiprocessing.get_context("fork")
     workers.multiprocessing.get_context = lambda _: fork
     for line in sys.stdin:
+        last, folder = line.rstrip("\n").split(" ", 1)
         runner = os.fork()
         if runner == 0:
             try:
-                run(Path(line.strip()))
+                run(Path(folder), int(last))
             finally:
                 os._exit(0)
         print(runner, flush=True)
