@@ -114,8 +114,10 @@ from sparring.attacks import AutoAttack, Linf
 from tests.attacks.victims import cnn, labelled, pictures
 model, x = cnn(), pictures(10)
 y = labelled(model, x)
+waits = sys.argv[2] == "waits"
 def slow(images):
-    time.sleep(float(sys.argv[2]))
+    while waits and (Path(sys.argv[1]) / "chunk-0001.safetensors").exists():
+        time.sleep(1)
     return model(images)
 attack = AutoAttack(Linf(12 / 255), members=("apgd-ce", "apgd-t", "square"), iterations=3, queries=15, batch_size=3, chunk=6)
 result = attack.run(slow, x, y, state=Path(sys.argv[1]))
@@ -128,12 +130,12 @@ def test_kill_9_in_the_middle_of_a_process(tmp_path):
     root, state, out = Path(attacks.__file__).parents[2], tmp_path / "state", tmp_path / "out.safetensors"
     environment = os.environ | {"PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
 
-    def start(pause):
-        command = [sys.executable, "-c", SCRIPT, str(state), str(pause), str(out)]
+    def start(how):
+        command = [sys.executable, "-c", SCRIPT, str(state), how, str(out)]
         return subprocess.Popen(command, cwd=root, env=environment, stderr=subprocess.PIPE)
 
-    process = start(0.02)
-    deadline = time.monotonic() + 60
+    process = start("waits")
+    deadline = time.monotonic() + 300
     while not (state / "chunk-0001.safetensors").exists():
         assert process.poll() is None, process.communicate()[1].decode()
         assert time.monotonic() < deadline
@@ -144,8 +146,8 @@ def test_kill_9_in_the_middle_of_a_process(tmp_path):
     assert not out.exists()
     kept = (state / "chunk-0000.safetensors").stat().st_mtime_ns
 
-    process = start(0)
-    _, error = process.communicate(timeout=60)
+    process = start("ends")
+    _, error = process.communicate(timeout=300)
     assert process.returncode == 0, error.decode()
     assert (state / "chunk-0000.safetensors").stat().st_mtime_ns == kept, "what was done is not done again"
     model, x = cnn(), pictures(10)

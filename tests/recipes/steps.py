@@ -46,7 +46,7 @@ class Step:
             os.kill(os.getpid(), signal.SIGKILL)
         if self.do == "slow":
             (self.home / "pid").write_text(str(os.getpid()))
-            time.sleep(60)
+            time.sleep(600)
         time.sleep(0.05)
         with self.file.open("a") as file:
             seen = [os.environ.get(name) for name in ("OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES")]
