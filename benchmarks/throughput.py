@@ -339,6 +339,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", "--json", type=Path, default=None, dest="out")
     args = parser.parse_args()
+    if args.device == "cuda" and not torch.cuda.is_available():
+        parser.error("--device is cuda, but this machine has no GPU that torch can use")
     if args.threads:
         torch.set_num_threads(args.threads)
     gpu = args.device == "cuda"

@@ -112,6 +112,14 @@ def run(monkeypatch, tmp_path, *words):
     return json.loads((tmp_path / "out.json").read_text())
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there_is_one_sentence(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["throughput", "--device", "cuda"])
+    with pytest.raises(SystemExit, match="2"):
+        throughput.main()
+    assert "--device is cuda, but this machine has no GPU" in capsys.readouterr().err
+
+
 @pytest.fixture
 def small_peak(monkeypatch):
     monkeypatch.setattr(throughput, "peak", lambda device, precision: peak(device, precision, size=32, repeats=1))

@@ -136,9 +136,14 @@ class ContrastiveEncoder(nn.Module):
             raise ValueError(
                 f"x has shape {list(x.shape)}; this encoder takes [B, {channels}, H, W] or [V, B, {channels}, H, W]"
             )
-        if not x.is_floating_point():
-            raise ValueError(f"x is {x.dtype}; this encoder takes float pixels in [0, 1] (divide uint8 by 255)")
+        check_float(x)
         return self.backbone(self.normalize(x.flatten(0, -4)))
+
+
+def check_float(x: Tensor) -> None:
+    """A ValueError for pixels that are integers."""
+    if not x.is_floating_point():
+        raise ValueError(f"x is {x.dtype}; this encoder takes float pixels in [0, 1] (divide uint8 by 255)")
 
 
 def _exact(x: Tensor) -> Tensor:

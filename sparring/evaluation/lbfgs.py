@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 TOLERANCE = 1e-5
-"""Largest entry of the mean objective's gradient at which the fit has converged."""
+"""Largest entry of the mean objective's gradient, for features of mean square 1, at which the fit has converged."""
 
 
 class Fit(NamedTuple):
@@ -64,6 +64,9 @@ def fit_l2(
     x, y = features.double(), labels.to(features.device).long()
     if not x.isfinite().all():
         raise ValueError("features are infinite or NaN: nothing can be fitted to them")
+    # the same problem in W * scale, whose gradient does not shrink with the features
+    scale = x.square().mean().sqrt().item() or 1.0
+    x, l2 = x / scale, l2 / scale**2
     (n, width), rows = x.shape, torch.arange(len(x), device=x.device)
 
     def objective(theta: np.ndarray) -> tuple[float, np.ndarray]:
@@ -77,7 +80,7 @@ def fit_l2(
 
     first = np.zeros(classes * (width + 1))
     if start is not None:
-        first = torch.cat([start.weight.flatten(), start.bias]).cpu().numpy()
+        first = torch.cat([start.weight.flatten() * scale, start.bias]).cpu().numpy()
     found = minimize(
         objective,
         first,
@@ -86,7 +89,7 @@ def fit_l2(
         options={"maxiter": max_iterations, "maxfun": 2 * max_iterations, "gtol": TOLERANCE, "ftol": 64 * 2.0**-52},
     )
     weight, bias = _parts(torch.from_numpy(found.x).to(x.device), classes, width)
-    return Fit(weight, bias, bool(found.success))
+    return Fit(weight / scale, bias, bool(found.success))
 
 
 def _parts(theta: Tensor, classes: int, width: int) -> tuple[Tensor, Tensor]:

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from sparring.encoders import ContrastiveEncoder
+from sparring.encoders.encoder import check_float
 from sparring.encoders.exported import CONFIG, WEIGHTS, load_exported, read_config
 
 HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
@@ -33,6 +34,7 @@ class PretrainedEncoder(nn.Module):
         """Features h."""
         if x.shape[1] != len(self.std):
             raise ValueError(f"x has shape {list(x.shape)}; this encoder takes [B, {len(self.std)}, H, W]")
+        check_float(x)
         return self.backbone(self.normalize(x))
 
 

@@ -48,7 +48,8 @@ def against(twin: str) -> Derived:
 
 def gap(base: str, twin: str, paper: str | None = None) -> Derived:
     """The share of the gap between `base` and its supervised twin that a row closes."""
-    return Derived("↑", f"percent of the gap from {base}'s to {twin}'s that are closed", _closed, (base, twin), paper)
+    words = f"percent of the gap from {base}'s to {twin}'s that are closed, where {twin} loses less"
+    return Derived("↑", words, _closed, (base, twin), paper)
 
 
 def slope(twin: str, over: Sequence[str]) -> Derived:

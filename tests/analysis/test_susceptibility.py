@@ -109,6 +109,7 @@ def test_intervals_cover_the_true_difference():
         (lambda: relative_drop([0.5, 0.6], [0.1, 0.2, 0.3]), "do not fit"),
         (lambda: relative_drop(0.5, []), "attacked holds nothing"),
         (lambda: gap_closed(0.7, 0.6, 0.7), "no gap to close"),
+        (lambda: gap_closed([0.7, 0.142], 0.106, [0.6, 0.188]), "no gap to close"),
         (lambda: gap_closed(71, 64, 59), "71 % is 0.71"),
         (lambda: gap_closed([0.7, 0.8], [0.6, 0.5, 0.4], 0.3), "do not fit"),
         (lambda: against_twin(0.5, [0.1, 0.2], 0.5, [0.1]), "one accuracy each an attack"),

@@ -56,6 +56,20 @@ class TestFit:
         cut = fit_l2(data.features, data.labels, 1e-6, classes=3, max_iterations=1)
         assert not cut.converged
 
+    @pytest.mark.parametrize("scale", [1e-5, 1e4])
+    def test_the_scale_of_the_features_changes_the_weights_alone(self, scale):
+        data, test = blobs(90, 0, spread=0.1), blobs(60, 1, spread=0.1)
+        plain = fit_l2(data.features, data.labels, 1e-2, classes=3)
+        other = fit_l2(data.features * scale, data.labels, 1e-2 * scale**2, classes=3)
+        assert plain.converged and other.converged
+        assert torch.allclose(other.weight * scale, plain.weight, rtol=1e-3, atol=1e-3)
+        assert (other.predict(test.features * scale) == test.labels).all()
+
+    def test_features_that_are_all_zero_fit_the_frequencies(self):
+        fit = fit_l2(torch.zeros(40, 5), (torch.arange(40) % 4 == 0).long(), 1.0, classes=2)
+        assert fit.converged and not fit.weight.any()
+        assert fit.bias.softmax(dim=0).tolist() == pytest.approx([0.75, 0.25], abs=1e-4)
+
     def test_the_layer_scores_as_the_fit_predicts(self):
         data = blobs(40, 0)
         fit = fit_l2(data.features, data.labels, 1.0, classes=3)

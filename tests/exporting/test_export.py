@@ -1,5 +1,6 @@
 """`sparring export` and `from_pretrained`: what comes back is the run's encoder, and mistakes are one sentence."""
 
+import inspect
 import json
 import re
 import subprocess
@@ -52,6 +53,13 @@ def test_the_domain_is_the_one_that_was_measured_unless_another_is_asked_for(dua
     assert json.loads((sparring.export(dual, tmp_path / "a") / "config.json").read_text())["domain"] == "clean"
     adv = make_run(tmp_path / "adv", "clae", domain="adv")
     assert json.loads((sparring.export(adv, tmp_path / "b") / "config.json").read_text())["domain"] == "adv"
+
+
+def test_integers_are_refused(single, tmp_path):
+    encoder = sparring.from_pretrained(sparring.export(single, tmp_path / "out"))
+    forward = inspect.unwrap(type(encoder).forward)  # as it is where no test checks the annotations
+    with pytest.raises(ValueError, match=r"x is torch.uint8; this encoder takes float pixels in \[0, 1\]"):
+        forward(encoder, (255 * X).byte())
 
 
 def test_prototypes_stay_behind_and_head_and_classifier_do_not(tmp_path):
