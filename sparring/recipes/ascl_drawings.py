@@ -8,7 +8,8 @@ from statistics import fmean
 from typing import Literal
 
 from sparring.recipes.aggregate import figure
-from sparring.recipes.drawing import Axes, Curve, Drawings, Point, Results, drawn, key_in, spread
+from sparring.recipes.budgets import Budget
+from sparring.recipes.drawing import Axes, Curve, Drawings, Point, Results, drawn, spread
 from sparring.recipes.recipe import Row
 
 
@@ -21,7 +22,7 @@ class OverPoints:
     figures: str
     """Which of the paper's."""
 
-    def __call__(self, results: Results) -> Drawings:
+    def __call__(self, results: Results, _budget: Budget) -> Drawings:
         """R-DIV, and robust accuracy."""
         axis = "attack radius (Linf, in 255ths)" if self.over == "strengths" else "epoch"
         at = "eps" if self.over == "strengths" else "epoch"
@@ -53,7 +54,7 @@ class Related:
     figures: str
     """Which of the paper's."""
 
-    def __call__(self, results: Results) -> Drawings:
+    def __call__(self, results: Results, _budget: Budget) -> Drawings:
         """The one drawing."""
         of = {row: points_of(results, row, "strengths", "eps") for row in self.rows}
         curves = [
@@ -77,11 +78,11 @@ class Pairs:
     figures: str
     """Which of the paper's."""
 
-    def __call__(self, results: Results) -> Drawings:
+    def __call__(self, results: Results, budget: Budget) -> Drawings:
         """The one drawing."""
         from sparring.reporting.latent_figures import distances
 
-        robust, known = key_in(results, "pgd-250"), {}
+        robust, known = budget.attack("pgd-250"), {}
         for row in self.rows:
             intra, inter = (figure(results, row.name, key) for key in ("intra_adv", "inter_adv"))
             if intra is not None and inter is not None:

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from sparring.recipes.budgets import Budget
 from sparring.recipes.claims import Claim
 from sparring.recipes.csl_rows import LOOK
 from sparring.recipes.csl_table3 import CIFAR_10, COLUMNS, SUSCEPTIBLE
@@ -24,7 +25,7 @@ from sparring.recipes.recipe import Column
 NAMES = ("SupCon", "SimCLR")
 
 
-def drawings(results: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+def drawings(results: Sequence[Mapping[str, Any]], _budget: Budget) -> list[tuple[str, str]]:
     """The heat map of each row's first seed, on one scale of colours."""
     from sparring.reporting.classes import heat_map
 

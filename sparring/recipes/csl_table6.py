@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from sparring.data.corrupted import CORRUPTIONS
 from sparring.measuring import RobustnessConfig
+from sparring.recipes.budgets import Budget
 from sparring.recipes.csl_rows import given_rows
 from sparring.recipes.paper import Numbers, figure
 from sparring.recipes.recipe import Column, Recipe, Under
@@ -63,7 +64,7 @@ TABLE_6 = Recipe(
 )
 
 
-def drawings(results: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+def drawings(results: Sequence[Mapping[str, Any]], _budget: Budget) -> list[tuple[str, str]]:
     """Our Figure 2: a scatter with its line for each self-supervised encoder that was measured."""
     drops = {row.name: drops_of(results, row.name, "clean", KEYS) for row in TABLE_6.rows}
     twin = drops.pop("Supervised")

@@ -6,13 +6,13 @@ at the paper's size, in a drawing of its own at any other, whose figures lie els
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
-from sparring.recipes.aggregate import figure
+from sparring.recipes.aggregate import figure, key
+from sparring.recipes.budgets import Budget
 from sparring.recipes.recipe import Column, Row
 
 if TYPE_CHECKING:
@@ -78,13 +78,13 @@ class OverRows:
     more: str = ""
     """What a reader must know of x, in the caption."""
 
-    def __call__(self, results: Results) -> Drawings:
+    def __call__(self, results: Results, budget: Budget) -> Drawings:
         """A drawing, or ours and the paper's, for each column of which there is a figure."""
-        return [drawing for column in self.columns for drawing in self._of(column, results)]
+        return [drawing for column in self.columns for drawing in self._of(column, results, budget)]
 
-    def _of(self, column: Column, results: Results) -> Drawings:
-        key = key_in(results, column.key)
-        found = {row.name: one for row in self.rows if (one := figure(results, row.name, key)) is not None}
+    def _of(self, column: Column, results: Results, budget: Budget) -> Drawings:
+        measure = key(column, budget)
+        found = {row.name: one for row in self.rows if (one := figure(results, row.name, measure)) is not None}
         if not found:
             return []
         accuracy = next(iter(found.values())).accuracy
@@ -112,7 +112,7 @@ class OverRows:
             ),
             axes,
             self.more,
-            full=all(result["budget"].startswith("full") for result in results),
+            full=budget.name == "full",
         )
 
     @property
@@ -144,9 +144,9 @@ class AgainstColumn:
     points: str
     """What a line's points are, in the caption."""
 
-    def __call__(self, results: Results) -> Drawings:
+    def __call__(self, results: Results, budget: Budget) -> Drawings:
         """The one drawing."""
-        x, y = (key_in(results, column.key) for column in (self.x, self.y))
+        x, y = (key(column, budget) for column in (self.x, self.y))
         curves = []
         for name, rows in self.lines.items():
             both = [(figure(results, row, x), figure(results, row, y)) for row in rows]
@@ -161,11 +161,11 @@ class AgainstColumn:
 class Together:
     """Several kinds of drawings on one page."""
 
-    parts: tuple[Callable[[Results], Drawings], ...]
+    parts: tuple[Callable[[Results, Budget], Drawings], ...]
 
-    def __call__(self, results: Results) -> Drawings:
+    def __call__(self, results: Results, budget: Budget) -> Drawings:
         """Those of each part."""
-        return [drawing for part in self.parts for drawing in part(results)]
+        return [drawing for part in self.parts for drawing in part(results, budget)]
 
 
 SIZE = " x is as at the paper's size."
@@ -227,10 +227,3 @@ def spread(curves: Sequence[Curve]) -> str:
         return "One seed."
     many = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
     return f"Means over {many} seeds, one standard deviation on either side."
-
-
-def key_in(results: Results, key: str) -> str:
-    """A column's key as the results have it: pgd-250 is pgd-20 where the budget takes fewer steps."""
-    present = {name for result in results for name in result["results"]}
-    fewer = [name for name in sorted(present) if re.sub(r"\d+$", "", name) == re.sub(r"\d+$", "", key)]
-    return fewer[0] if key not in present and fewer else key

@@ -129,7 +129,7 @@ def _group(number: int, group: Group) -> str:
     parts.append(bullets(versions))
     if lacking := missing_words(recipe, budget, results):
         parts.append(paragraph(f"{lacking[0].upper()}{lacking[1:]}.", "missing"))
-    if recipe.drawings is not None and (drawn := recipe.drawings(results)):
+    if recipe.drawings is not None and (drawn := recipe.drawings(results, budget)):
         parts.append(figures([(svg, f"{caption}{' (smoke)' * smoke}") for svg, caption in drawn]))
     judged = verdicts(recipe, budget, results)
     absent = [line for line in judged if verdict_of(line) == "not measured"]

@@ -132,8 +132,8 @@ class Recipe:
     """Makes the result of a cell that is no training run with measurements; None is one."""
     cost: str = ""
     """What one row costs at full length, on which hardware; said when it begins at full size."""
-    drawings: Callable[[Sequence[Mapping[str, Any]]], list[tuple[str, str]]] | None = None
-    """From all results (JSON) to drawings (SVG) with their captions, for a page of them."""
+    drawings: Callable[[Sequence[Mapping[str, Any]], Budget], list[tuple[str, str]]] | None = None
+    """From all results (JSON) of a size, and the size, to drawings (SVG) with their captions, for a page of them."""
 
     @property
     def data(self) -> str:

@@ -142,7 +142,7 @@ def write_summary(recipe: Recipe, budget: Budget, place: Place) -> str:
         judged = verdicts(recipe, budget, results)
         write_json(folder / f"summary-{name}.json", aggregate(recipe, budget, results, judged))
         if recipe.drawings is not None:
-            write_page(drawn(recipe, results), folder / f"{name}.html")
+            write_page(drawn(recipe, budget, results), folder / f"{name}.html")
     return text
 
 
@@ -233,7 +233,7 @@ def which(row: Row, results: Iterable[Mapping[str, Any]]) -> str:
     return f": {found[0]['words']}{doubt}"
 
 
-def drawn(recipe: Recipe, results: Sequence[dict[str, Any]]) -> str:
+def drawn(recipe: Recipe, budget: Budget, results: Sequence[dict[str, Any]]) -> str:
     """The recipe's drawings as one HTML page."""
     from sparring.reporting.page import figures, page, paragraph
 
@@ -241,7 +241,7 @@ def drawn(recipe: Recipe, results: Sequence[dict[str, Any]]) -> str:
     sizes = " and ".join(sorted({f"{result['data']}, budget {result['budget']}" for result in results}))
     about = paragraph(f"{recipe.source}. Ours on {sizes}.", "soft")
     title = f"{recipe.name}: {recipe.title}"
-    return page(title, [f"<h1>{escape(title)}</h1>", about, figures(recipe.drawings(results))])
+    return page(title, [f"<h1>{escape(title)}</h1>", about, figures(recipe.drawings(results, budget))])
 
 
 def header(column: Column, budget: Budget, results: Iterable[dict[str, Any]]) -> str:

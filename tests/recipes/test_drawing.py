@@ -9,7 +9,7 @@ from sparring.config import RunConfig
 from sparring.recipes.ascl_drawings import OverPoints, Pairs, Related, points_of
 from sparring.recipes.budgets import BUDGETS
 from sparring.recipes.contents import CONTENTS
-from sparring.recipes.drawing import AgainstColumn, Axes, Curve, OverRows, Point, Together, drawn, key_in, series
+from sparring.recipes.drawing import AgainstColumn, Axes, Curve, OverRows, Point, Together, drawn, series
 from sparring.recipes.keys import completed, divergences
 from sparring.recipes.paper import Printed
 from sparring.recipes.place import Place
@@ -17,10 +17,10 @@ from sparring.recipes.recipe import Column, Recipe, Row
 from sparring.recipes.reproduce import find, write_summary
 from sparring.training.run_folder import write_json
 
-FULL = BUDGETS["full"].label
+FULL, SHORT = BUDGETS["full"], BUDGETS["short"]
 
 
-def result(row, seed=0, budget=FULL, **accuracies):
+def result(row, seed=0, budget=FULL.label, **accuracies):
     entries = {key.replace("_", "-"): {"accuracy": value, "n": 100} for key, value in accuracies.items()}
     return {"row": row, "seed": seed, "data": "some", "budget": budget, "results": entries}
 
@@ -37,11 +37,11 @@ SEEN = [
 ]
 
 
-def drawn_series(monkeypatch, drawing, results):
+def drawn_series(monkeypatch, drawing, results, budget=FULL):
     """The lines and words that reach the figure."""
     seen = []
     monkeypatch.setattr("sparring.reporting.figures.lines", lambda lines, **how: seen.append((lines, how)) or "<svg>")
-    captions = [caption for _, caption in drawing(results)]
+    captions = [caption for _, caption in drawing(results, budget)]
     return seen, captions
 
 
@@ -62,8 +62,7 @@ def test_a_column_over_the_rows_stands_beside_the_papers(monkeypatch):
 
 
 def test_at_another_size_the_papers_have_a_drawing_of_their_own(monkeypatch):
-    small = [each | {"budget": "short: small"} for each in SEEN]
-    [(ours, _), (theirs, how)], captions = drawn_series(monkeypatch, OVER, small)
+    [(ours, _), (theirs, how)], captions = drawn_series(monkeypatch, OVER, SEEN, SHORT)
     assert [line.name for line in ours] == [line.name for line in theirs] == ["base", "ours"]
     assert theirs[0].low == pytest.approx([0.49, 0.5, 0.52]) and how["title"] == "Logistic regression over n, paper"
     assert captions[0].endswith(" x is as at the paper's size.")
@@ -75,7 +74,7 @@ def test_what_was_not_measured_is_not_drawn(monkeypatch):
     (lines, _), [caption] = drawn_series(monkeypatch, OVER, one)[0][0], drawn_series(monkeypatch, OVER, one)[1]
     assert [(line.name, line.x) for line in lines if "paper" not in line.name] == [("ours", [1, 4])]
     assert lines[0].low is None and caption.startswith("n is a number. One seed.")
-    assert OVER([]) == [] and OVER([result("ours 1", knn=0.5)]) == []
+    assert OVER([], FULL) == [] and OVER([result("ours 1", knn=0.5)], FULL) == []
 
 
 def test_rows_with_names_stand_in_their_order_with_whiskers(monkeypatch):
@@ -85,19 +84,20 @@ def test_rows_with_names_stand_in_their_order_with_whiskers(monkeypatch):
     assert how["names"] == ("none", "four", "two") and lines[0].x == [0, 1, 2] and not lines[0].joined
     assert lines[0].y == pytest.approx([0.26, 0.29, 0.27])
     monkeypatch.undo()
-    svg = named(SEEN)[0][0]
+    svg = named(SEEN, FULL)[0][0]
     assert [word for word in re.findall(r">(none|four|two)<", svg)] == ["none", "four", "two"]
 
 
 def test_one_column_against_another_takes_what_the_budget_attacks_with(monkeypatch):
-    seen = [result("a", seed, own=0.5 + seed / 10, pgd_20=0.3) for seed in (0, 1)] + [result("b", own=0.4, pgd_20=0.35)]
+    seen = [result("a", seed, own=0.5 + seed / 10, pgd_10=0.9, pgd_20=0.3) for seed in (0, 1)]
+    seen += [result("b", own=0.4, pgd_20=0.35)]
     lines = {"one": ("b", "a", "c"), "none": ("c",)}
     drawing = AgainstColumn(lines, Column("own"), Column("pgd-250"), {"own": "natural"}, "trade", "Some.")
-    [(curves, how)], [caption] = drawn_series(monkeypatch, drawing, seen)
+    [(curves, how)], [caption] = drawn_series(monkeypatch, drawing, seen, SHORT)
     assert [(curve.name, curve.x, curve.y) for curve in curves] == [("one", [0.4, 0.55], [0.35, 0.3])]
     assert how["x"] == "natural" and how["percent_x"] and caption.startswith("Some. Means over 1 to 2 seeds")
-    assert key_in(seen, "pgd-250") == "pgd-20" and key_in(seen, "own") == "own" and key_in(seen, "aa") == "aa"
-    assert drawing([]) == [] and Together((OVER, drawing))([]) == []
+    assert drawn_series(monkeypatch, drawing, seen) == ([], [])  # pgd-250 was not measured
+    assert drawing([], SHORT) == [] and Together((OVER, drawing))([], SHORT) == []
 
 
 def latent(intra, epochs=(1.0, 2.0)):
@@ -156,7 +156,7 @@ def test_curves_over_radii_and_epochs_are_those_that_every_seed_has(monkeypatch)
     assert points_of(fewer, "AT", "epochs", "epoch") == {}
     [(line, how)], _ = drawn_series(monkeypatch, Related(("AT", "NAT, CNN"), "Fig. 2c"), LOOKS)
     assert line[0].x == [0.8, 0.3] and line[0].y == pytest.approx([0.5, 0.7]) and how["percent_x"] and len(line) == 2
-    assert OverPoints(("AT",), "epochs", "Fig. 2b")([]) == [] and Related(("AT",), "Fig. 2c")([]) == []
+    assert OverPoints(("AT",), "epochs", "Fig. 2b")([], FULL) == [] and Related(("AT",), "Fig. 2c")([], FULL) == []
 
 
 def test_pairs_of_divergences_have_their_r_div_and_the_papers_below(monkeypatch):
@@ -165,14 +165,14 @@ def test_pairs_of_divergences_have_their_r_div_and_the_papers_below(monkeypatch)
         "sparring.reporting.latent_figures.distances", lambda *given, title: seen.update(given=given) or "<svg>"
     )
     rows = (Row("NAT, CNN", RunConfig()), Row("AT", RunConfig(), {"r_div_adv": 0.64}), Row("no", RunConfig()))
-    [(_, caption)] = Pairs(rows, "Fig. 6")([completed(look) for look in LOOKS])
+    [(_, caption)] = Pairs(rows, "Fig. 6")([completed(look) for look in LOOKS], SHORT)
     groups, intra, inter, spread = seen["given"]
     # of two seeds 0.1 apart
     assert groups == ["NAT\nCNN\nR-DIV 1.10\n30.0 % robust", "AT\nR-DIV 0.70\n(paper 0.64)\n30.0 % robust"]
     assert intra == pytest.approx([0.55, 0.35]) and inter == [0.5, 0.5]
     assert spread == [(pytest.approx(0.0707, abs=1e-4), 0), (pytest.approx(0.0707, abs=1e-4), 0)]
     assert caption == "Fig. 6. Means over seeds, whiskers one standard deviation of them. PGD; robust accuracy: pgd-20."
-    assert Pairs(rows, "Fig. 6")([]) == []
+    assert Pairs(rows, "Fig. 6")([], SHORT) == []
 
 
 def test_lines_of_the_paper_are_told_apart_without_colour():
@@ -213,7 +213,8 @@ def test_every_figure_over_rows_or_points_is_drawn(monkeypatch):
     for name in FIGURES:
         recipe = find(name)
         assert recipe.drawings is not None
-        titles = [title for title, _ in recipe.drawings(results_of(recipe, BUDGETS["short"].of(name)))]
+        budget = SHORT.of(name)
+        titles = [title for title, _ in recipe.drawings(results_of(recipe, budget), budget)]
         assert len(set(titles)) == len(titles), name  # what is inside an SVG is named after its title
         numbers[name] = len(titles)
     two = {f"clae.{name}": 2 for name in ("batch", "dim", "depth", "alpha", "attacks")}
@@ -225,7 +226,7 @@ def test_every_figure_over_rows_or_points_is_drawn(monkeypatch):
 
 
 def test_a_page_of_drawings_is_written_beside_the_results(tmp_path):
-    recipe, budget = find("ascl.figure2"), BUDGETS["short"].of("ascl.figure2")
+    recipe, budget = find("ascl.figure2"), SHORT.of("ascl.figure2")
     (tmp_path / recipe.name).mkdir()
     for number, made in enumerate(results_of(recipe, budget)):
         made["results"] = {
