@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from sparring import configuration
+from sparring.config import NO_FIGURE, ROOTS
 from sparring.configuration import Field, fields, robustness_fields, transfer_fields, weights_fields
 from sparring.flags import Words, key_of, read_words, settings_help
 from sparring.measuring import PROTOCOLS
@@ -41,7 +42,7 @@ from the run's:
 """
 
 OPTIONS = {"debug": False, "help": False, "protocol": True, "protocol-version": True}
-OF_A_RUN = ("data.root", "data.test_root", "data.download", "training.device")
+OF_A_RUN = (*ROOTS, *(key for key in NO_FIGURE if key.startswith("data.")), "training.device")
 OF_A_MODEL = ("training.device", "out", "overwrite")
 OF_A_TRANSFER = ("training.device", "evaluation.domain")
 OTHERS = ("--attack", "--corruptions", "--corrupted-root", "--representation", "--protocol", "--protocol-version")

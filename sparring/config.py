@@ -280,3 +280,10 @@ class RunConfig:
     """Run folder to continue, to the bit."""
     init_from: str | None = None
     """Weights (safetensors, a run or an export) to start from; optimiser, epoch and randomness begin anew."""
+
+
+NO_FIGURE = ("out", "overwrite", "resume", "data.download", "data.loading", "data.workers", "training.progress")
+"""Settings that change no figure. Whatever leaves settings out (resuming, measuring anew, comparing) takes them from here, and
+from ROOTS unless it says why not; a setting that is not named counts everywhere."""
+ROOTS = ("data.root", "data.test_root")
+"""Where images lie: the same images elsewhere give the same figures."""

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from sparring import configuration, methods
 from sparring.cli_evaluate import settings_of, settings_of_a_transfer, settings_of_weights
-from sparring.config import AttackConfig, MethodConfig, RunConfig
+from sparring.config import NO_FIGURE, ROOTS, AttackConfig, MethodConfig, RunConfig
 from sparring.flags import key_of, read_words, short_names
 
 ROOT = Path(__file__).parent.parent
@@ -34,6 +34,13 @@ def test_every_setting_has_a_meaning_and_says_what_it_takes():
     assert not [
         field.key for field in fields.values() if not field.meaning or "\n" in field.meaning or not field.allowed
     ]
+
+
+def test_settings_that_change_no_figure_are_settings_and_those_of_the_data_may_be_given_to_evaluate():
+    free = {*NO_FIGURE, *ROOTS}
+    assert free < configuration.fields().keys()
+    asked = settings_of(False).keys() & configuration.fields().keys()
+    assert {key for key in free if key.startswith("data.")} == {key for key in asked if key.startswith("data.")}
 
 
 @given(st.integers(1, 10_000), st.integers(1, 10_000))

@@ -20,7 +20,7 @@ from sparring.measuring import TransferConfig
 from sparring.recipes import conditions
 from sparring.recipes.budgets import Budget
 from sparring.recipes.keys import attacked, counts, distances, last_epochs, perturbations
-from sparring.recipes.measurements import Clean, Latent, Measurement, Perturbed, Robust, Transferred
+from sparring.recipes.measurements import PATHS, Clean, Latent, Measurement, Perturbed, Robust, Transferred
 from sparring.recipes.place import Place, configured, data_label, folder_of, result_file
 from sparring.recipes.recipe import Recipe, Row
 from sparring.recipes.workers import loaders
@@ -238,7 +238,7 @@ def gathered(cell: Cell) -> dict[str, Any]:
     environment = json.loads((cell.run / "environment.json").read_text())
     del environment["command"]
     complete = asdict(load_config(cell.run)) | {"evaluation": asdict(resolve(cell.config).evaluation)}
-    for key in ("root", "test_root"):
+    for key in PATHS:
         complete["data"][key] = complete["data"][key] and "IMAGES"
     # how many there were is the machine's, and changes no figure
     complete["data"]["workers"] = cell.config.data.workers

@@ -9,14 +9,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sparring.config import NO_FIGURE, ROOTS
 from sparring.recipes.measurements import Robust, Transferred, changed, versions
 from sparring.recipes.place import identified
 
 if TYPE_CHECKING:
     from sparring.recipes.cell import Cell
 
-FREE = ("out", "overwrite", "resume", "data.root", "data.test_root", "data.download", "data.workers")
-"""Settings that change no figure, by their dotted names; `evaluation.` is the measurements'."""
 SAID = 4
 """At most so many differences are named."""
 
@@ -50,8 +49,8 @@ def differences(cell: Cell, found: Mapping[str, Any]) -> list[str]:
         given = cell.row.given is not None  # nothing is trained: no views are made, and nothing was resolved
         config = cell.config if given else resolve(cell.config)
         now, before = (flat(plain(each)) for each in (asdict(config), found["config"]))
-        free = (*FREE, "evaluation.", "training.progress", *(["data.views"] if given else []))
-        shared = [key for key in now if key in before and not key.startswith(free)]
+        free = {*NO_FIGURE, *ROOTS, *(["data.views"] if given else [])}  # `evaluation.` is the measurements'
+        shared = [key for key in now if key in before and key not in free and not key.startswith("evaluation.")]
         said = _differing({key: now[key] for key in shared}, {key: before[key] for key in shared})
     more = [f"and {len(said) - SAID} more"] if len(said) > SAID else []
     return [*said[:SAID], *more]

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from sparring.recipes.budgets import MADE, Budget
 from sparring.recipes.conditions import once
 from sparring.recipes.keys import attacked
-from sparring.recipes.measurements import Clean, Robust, digest_of
+from sparring.recipes.measurements import PATHS, Clean, Robust, digest_of
 from sparring.recipes.recipe import Recipe, Row, Under, Weights
 
 if TYPE_CHECKING:
@@ -187,7 +187,7 @@ def of_weights(cell: Cell) -> dict[str, Any]:
     how = asdict(weights.config)
     how |= {key: Path(how[key]).name for key in ("linear", "projector") if how[key]}
     parts = asdict(cell.config)
-    parts["data"] |= {key: parts["data"][key] and "IMAGES" for key in ("root", "test_root")}
+    parts["data"] |= {key: parts["data"][key] and "IMAGES" for key in PATHS}
     return {
         "rows": [each.name for each in cell.recipe.rows],
         "paper": cell.row.paper,

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from sparring.config import DataConfig, EvaluationConfig, RunConfig
+from sparring.config import NO_FIGURE, ROOTS, DataConfig, EvaluationConfig, RunConfig
 from sparring.measuring import LatentConfig, RobustnessConfig, TransferConfig
 from sparring.recipes.workers import loaders
 
@@ -190,12 +190,14 @@ Measurement = Clean | Perturbed | Robust | Latent | Transferred
 def settings(evaluation: EvaluationConfig, where: DataConfig | None = None) -> dict[str, Any]:
     """The given fields, where the images are, and how many processes decode them, by their dotted names."""
     given = {f"evaluation.{key}": value for key, value in asdict(evaluation).items() if value is not None}
-    places = {f"data.{key}": getattr(where, key) for key in PLACES} if where else {}
+    places = {f"data.{key}": getattr(where, key) for key in HERE} if where else {}
     return given | places | {"data.workers": loaders()}
 
 
-PLACES = ("root", "test_root", "download")
-"""Settings that say where images are, not which."""
+PATHS = tuple(key.removeprefix("data.") for key in ROOTS)
+"""Settings of the data that say where images are, not which."""
+HERE = (*PATHS, *(key.removeprefix("data.") for key in NO_FIGURE if key.startswith("data.")))
+"""Those that are not the run's, but of where it is measured: they change no figure."""
 
 
 def stored(run: Path, where: DataConfig | None) -> RunConfig:
@@ -203,8 +205,8 @@ def stored(run: Path, where: DataConfig | None) -> RunConfig:
     from sparring.training.run_folder import load_config
 
     config = load_config(run)
-    moved = {key: getattr(where, key) for key in PLACES} if where else {}
-    return replace(config, data=replace(config.data, **moved, workers=loaders()))
+    moved = {key: getattr(where, key) for key in HERE} if where else {}
+    return replace(config, data=replace(config.data, **moved | {"workers": loaders()}))
 
 
 def versions(*names: str) -> dict[str, int]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from sparring.config import DataConfig, EvaluationConfig, RunConfig
 from sparring.recipes.budgets import Budget, brought
-from sparring.recipes.measurements import digest_of
+from sparring.recipes.measurements import PATHS, digest_of
 from sparring.recipes.recipe import Recipe, Row
 
 SIZED = 1000
@@ -97,7 +97,7 @@ def configured(row: Row, seed: int, budget: Budget, place: Place) -> RunConfig:
 def identified(config: RunConfig) -> RunConfig:
     """What is trained, wherever it is: a folder's images stand in its place, and how it is evaluated is left out."""
     data, held = config.data, config.data.name == "folder"
-    roots = {key: getattr(data, key) if held else None for key in ("root", "test_root")}
+    roots = {key: getattr(data, key) if held else None for key in PATHS}
     roots = {key: root and f"images {fingerprint(root)}" for key, root in roots.items()}
     return replace(config, data=replace(data, download=False, **roots), evaluation=EvaluationConfig())
 

@@ -9,11 +9,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from sparring.config import NO_FIGURE
 from sparring.reporting.measured import Figure, figures_of
 from sparring.reporting.run_folder import RunFolder, read_run
-
-NO_SETTING = ("out", "overwrite", "resume", "training.progress", "data.download", "data.workers")
-"""Settings that change no figure."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +31,12 @@ class Comparison:
 
     @cached_property
     def settings(self) -> dict[str, dict[str, str]]:
-        """Every setting by its dotted name, as each run has it; what a run does not have is not set."""
+        """Every setting by its dotted name, as each run has it; what a run does not have is not set.
+
+        Those that change no figure are left out; where images lie is not, since two folders may be called alike.
+        """
         flat = {name: _flat(run.config) for name, run in self.runs.items() if run.is_run}
-        keys = dict.fromkeys(key for values in flat.values() for key in values if key not in NO_SETTING)
+        keys = dict.fromkeys(key for values in flat.values() for key in values if key not in NO_FIGURE)
         return {key: {name: values.get(key, "not set") for name, values in flat.items()} for key in keys}
 
     def differing(self) -> dict[str, dict[str, str]]:

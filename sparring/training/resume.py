@@ -7,22 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from sparring.config import RunConfig
+from sparring.config import NO_FIGURE, ROOTS, RunConfig
 from sparring.training.checkpoints import FOLDER, checkpoints, latest, position
 from sparring.training.run_folder import FIRST_STAGE, load_config
 
-FREE = (
-    "training.progress",
-    "training.checkpoint_every",
-    "training.probe_every",
-    "training.device",
-    "data.root",
-    "data.test_root",
-    "data.download",
-    "data.workers",
-    "evaluation.",
-)
-"""Fields that change nothing of what the remaining epochs compute."""
+FREE = (*NO_FIGURE, *ROOTS, "training.checkpoint_every", "training.probe_every", "training.device")
+"""Fields that may differ: the remaining epochs do not feel when checkpoints and probes come, though figures along the way are
+taken there; a device rounds otherwise, and without this no run could move to another. So may all of `evaluation`."""
 
 
 def run_and_checkpoint(place: str | Path, field: str = "resume") -> tuple[Path, Path]:
@@ -58,7 +49,7 @@ def check_given(config: RunConfig, given: Iterable[str]) -> None:
     run, _ = run_to_continue(config.resume)
     stored, now = _flat(load_config(run)), _flat(config)
     for field in given:
-        if field not in now or now[field] is None or field == "training.epochs" or field.startswith(FREE):
+        if field not in now or now[field] is None or field == "training.epochs" or _free(field):
             continue
         if now[field] != stored[field]:
             raise ValueError(
@@ -91,7 +82,7 @@ def resumed(config: RunConfig) -> RunConfig:
                 )
             if value < old:
                 raise ValueError(f"training.epochs is {value}, but the run to resume was started for {old}")
-        elif not field.startswith(FREE):
+        elif not _free(field):
             differing.append(f"{field} ({old!r} there, {value!r} now)")
             continue
         group, name = field.split(".")
@@ -99,6 +90,10 @@ def resumed(config: RunConfig) -> RunConfig:
     if differing:
         raise ValueError(f"{config.resume} cannot be resumed with another configuration: {', '.join(differing)} differ")
     return replace(stored, resume=config.resume)
+
+
+def _free(field: str) -> bool:
+    return field in FREE or field.startswith("evaluation.")
 
 
 def _flat(config: RunConfig) -> dict[str, Any]:

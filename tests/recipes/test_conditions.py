@@ -7,17 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from sparring.config import DataConfig
+from sparring.config import DataConfig, RunConfig
 from sparring.evaluation.protocols import Own
 from sparring.recipes import conditions
 from sparring.recipes.budgets import BUDGETS
 from sparring.recipes.cell import Cell, measured_file
 from sparring.recipes.measurements import Clean, Robust, digest_of
 from sparring.recipes.place import Place, configured, folder_of
-from sparring.recipes.recipe import Under
+from sparring.recipes.recipe import Under, derived
 from sparring.recipes.reproduce import find, recipes
 from sparring.training import resolve
 from tests.recipes.tiny import BUDGET, RECIPE, place
+from tests.settings import IMAGES_ELSEWHERE, NONE_OF_A_FIGURE
 
 ROW = RECIPE.rows[0]
 
@@ -96,8 +97,8 @@ def test_a_measurement_that_came_later_is_added(cell):
 
 
 def test_a_file_of_an_earlier_version_is_judged_by_its_configuration(cell):
-    config = conditions.plain(asdict(resolve(cell.config)))
-    config["data"] |= {"root": "IMAGES", "download": True}
+    free = derived(resolve(cell.config), NONE_OF_A_FIGURE | IMAGES_ELSEWHERE)
+    config = conditions.plain(asdict(free))
     del config["removal"]  # what that version did not know yet
     read = json.loads(cell.file.read_text()) | {"config": config}
     del read["conditions"]
@@ -193,14 +194,18 @@ def test_a_set_by_its_name_is_the_same_wherever_it_lies(tmp_path):
 def test_a_run_is_measured_on_the_images_where_they_are_now(tmp_path, monkeypatch):
     given = []
     monkeypatch.setattr("sparring.robustness.of_a_run", lambda run, settings, *_, **__: given.append(settings))
-    monkeypatch.setattr("sparring.experiment.measure", lambda run, config, **__: given.append(config.data.root) or {})
+    monkeypatch.setattr("sparring.experiment.measure", lambda run, config, **__: given.append(config.data) or {})
     monkeypatch.setattr("sparring.training.run_folder.load_config", lambda run: ROW.run)
     (tmp_path / "robustness.json").write_text("{}")
+    monkeypatch.setattr("sparring.recipes.measurements.loaders", lambda: 5)
     where = Place(DataConfig(name="folder", root="/here"), "mine", runs=tmp_path)
+    here = derived(RunConfig(data=DataConfig(root="/here")), {"data.loading": "stream"}).data
     for measurement in Cell(RECIPE, ROW, 0, BUDGET, where).measurements():
-        measurement.take(tmp_path, tmp_path, report=False)
-        assert not isinstance(measurement, Robust) or given.pop()["data.root"] == "/here"
-    assert given == ["/here"]
+        replace(measurement, where=here).take(tmp_path, tmp_path, report=False)
+        if isinstance(measurement, Robust):
+            asked = given.pop()
+            assert (asked["data.root"], asked["data.loading"], asked["data.workers"]) == ("/here", "stream", 5)
+    assert given == [replace(ROW.run.data, root="/here", loading="stream", workers=5)]
 
 
 def test_other_images_of_as_many_channels_keep_views_and_normalisation():

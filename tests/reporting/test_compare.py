@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 
 from sparring.cli import main
+from sparring.recipes.recipe import derived
 from sparring.reporting import write_comparison
-from sparring.reporting.comparison import names
+from sparring.reporting.comparison import names, read_comparison
 from tests.reporting.document import Structure, words_in
 from tests.reporting.evaluations import figure, without_figures
 from tests.reporting.runs import CONFIG, write_run
+from tests.settings import IMAGES_ELSEWHERE, NONE_OF_A_FIGURE
 
 RIGHT = np.arange(40) < 12
 
@@ -70,6 +72,14 @@ def test_settings_that_differ_are_shown_and_shared_ones_said_once(two, tmp_path)
     assert read.doubts == [] and 'class="warn"' not in document
     assert "<span>method</span><b>clae</b>" in document
     assert ["training.seed", "0", "0"] not in rows_of(document)
+
+
+def test_what_changes_no_figure_is_no_difference_and_another_folder_of_images_is_one(tmp_path):
+    free = derived(CONFIG, NONE_OF_A_FIGURE)
+    runs = [write_run(tmp_path / name, config) for name, config in (("a", CONFIG), ("b", free))]
+    assert read_comparison(runs).differing() == {}
+    runs.append(write_run(tmp_path / "c", derived(CONFIG, IMAGES_ELSEWHERE)))
+    assert read_comparison(runs).differing().keys() == IMAGES_ELSEWHERE.keys()
 
 
 def test_figures_stand_with_interval_and_n(two, tmp_path):

@@ -12,8 +12,11 @@ import torch
 from safetensors.torch import load_file
 
 from sparring.config import MethodConfig, OptimizerConfig, RunConfig, TrainingConfig
+from sparring.configuration import build
 from sparring.training import Stopped, latest, resolve, train
 from sparring.training.module import ContrastiveModule
+from sparring.training.resume import check_given
+from tests.settings import IMAGES_ELSEWHERE, NONE_OF_A_FIGURE
 from tests.training.runs import tiny
 
 ROOT = Path(__file__).parents[2]
@@ -128,6 +131,14 @@ def test_what_changes_nothing_may_differ(whole):
     config = resolve(RunConfig(resume=str(whole), training=TrainingConfig(checkpoint_every=7, progress=False)))
     assert config.training.checkpoint_every == 7
     assert config.method.name == "clae"
+
+
+@pytest.mark.parametrize("key", [*NONE_OF_A_FIGURE, *IMAGES_ELSEWHERE])
+def test_what_changes_no_figure_may_be_given_anew(whole, key):
+    given = build(NONE_OF_A_FIGURE | IMAGES_ELSEWHERE | {"training.batch_size": 3, "resume": str(whole)})
+    check_given(given, [key])
+    with pytest.raises(ValueError, match=r"training\.batch_size is \d+ there, not 3"):
+        check_given(given, [key, "training.batch_size"])
 
 
 def test_there_must_be_something_to_resume(tmp_path):
