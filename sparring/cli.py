@@ -14,6 +14,7 @@ import textwrap
 import traceback
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from sparring.cli_evaluate import evaluate, one_place
 from sparring.cli_export import export
 from sparring.cli_reproduce import reproduce
 from sparring.config import RunConfig
-from sparring.flags import WIDTH, read_words, settings_help
+from sparring.flags import RUN, WIDTH, Positional, read_words, settings_help
 from sparring.listing import KINDS, methods
 from sparring.summary import summarise
 
@@ -135,7 +136,8 @@ def _overview() -> str:
 
 def _train(words: list[str]) -> int:
     """Train a method, evaluate it, and leave a report."""
-    read = read_words(words, DEBUG | {"config": True, "print-config": False})
+    method = Positional("METHOD", lambda word: bool(configuration.nearest(word, methods())))
+    read = read_words(words, DEBUG | {"config": True, "print-config": False}, positional=method)
     if "help" in read.options:
         named = f"  {'METHOD':20}{', '.join(methods())}; the same as --method.name"
         print(TRAIN.replace("METHODS", textwrap.fill(named, WIDTH, subsequent_indent=" " * 22)), end="")
@@ -200,7 +202,7 @@ def _analyze(words: list[str]) -> int:
 
 def _report(words: list[str]) -> int:
     """Write a run's report anew."""
-    read = read_words(words, DEBUG)
+    read = read_words(words, DEBUG, positional=replace(RUN, name="FOLDER"))
     if "help" in read.options:
         print(REPORT, end="")
         return 0
@@ -222,7 +224,8 @@ def _leaderboard(words: list[str]) -> int:
 
 def _list(words: list[str]) -> int:
     """What can be named: methods, attacks, data sets, encoders, pairs, views."""
-    read = read_words(words, DEBUG)
+    kinds = Positional("KIND", lambda word: bool(configuration.nearest(word, KINDS)))
+    read = read_words(words, DEBUG, positional=kinds)
     if "help" in read.options:
         print(LIST.replace("KINDS", "|".join(KINDS)), end="")
         return 0

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
-from sparring.flags import read_words
+from sparring.flags import RUN, read_words
 
 COMPARE = """\
 usage: sparring compare RUN RUN [...] [--out FILE.html]
@@ -35,7 +36,7 @@ OPTIONS = {"out": True, "debug": False, "help": False}
 
 def compare(words: list[str]) -> int:
     """Run the verb on its words and return the exit code."""
-    read = read_words(words, OPTIONS, {})
+    read = read_words(words, OPTIONS, {}, RUN)
     if "help" in read.options:
         print(COMPARE, end="")
         return 0
@@ -50,7 +51,7 @@ def compare(words: list[str]) -> int:
 
 def leaderboard(words: list[str]) -> int:
     """Run the verb on its words and return the exit code."""
-    read = read_words(words, OPTIONS, {})
+    read = read_words(words, OPTIONS, {}, replace(RUN, name="folder of RESULTS"))
     if "help" in read.options:
         print(LEADERBOARD, end="")
         return 0

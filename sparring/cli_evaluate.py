@@ -10,7 +10,7 @@ from typing import Any
 from sparring import configuration
 from sparring.config import NO_FIGURE, ROOTS
 from sparring.configuration import Field, fields, robustness_fields, transfer_fields, weights_fields
-from sparring.flags import Words, key_of, read_words, settings_help
+from sparring.flags import RUN, Words, key_of, read_words, settings_help
 from sparring.measuring import PROTOCOLS
 from sparring.summary import summarise, summarise_robustness, summarise_transfer, summarise_weights
 
@@ -118,7 +118,7 @@ def settings_of_weights() -> dict[str, Field]:
 def read_known(words: list[str], options: dict[str, bool], known: dict[str, Field], verb: str) -> Words:
     """The words of a verb that measures; what only training takes is refused for that reason."""
     try:
-        return read_words(words, options, known)
+        return read_words(words, options, known, RUN)
     except ValueError as error:
         for word in words:
             flag = word.removeprefix("--").partition("=")[0]

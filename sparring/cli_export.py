@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sparring.flags import read_words
+from sparring.flags import RUN, read_words
 
 EXPORT = """\
 usage: sparring export RUN --out FOLDER [--domain clean|adv] [--format safetensors|torchvision|timm] [--onnx] [...]
@@ -40,7 +40,7 @@ FORMATS = ("safetensors", "torchvision", "timm")
 
 def export(words: list[str]) -> int:
     """Run the verb on its words and return the exit code."""
-    read = read_words(words, OPTIONS, {})
+    read = read_words(words, OPTIONS, {}, RUN)
     if "help" in read.options:
         print(EXPORT, end="")
         return 0

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sparring.flags import WIDTH, Words, read_words
+from sparring.configuration import nearest
+from sparring.flags import WIDTH, Positional, Words, read_words
 
 if TYPE_CHECKING:
     from sparring.recipes.grid import Failure
@@ -71,7 +72,7 @@ CONTINUES = "interrupted; what is done is kept, and the same command continues"
 
 def reproduce(words: list[str]) -> int:
     """Run the verb on its words and return the exit code."""
-    read = read_words(words, OPTIONS, {})
+    read = read_words(words, OPTIONS, {}, Positional("NAME", _may_be_a_recipe))
     if "help" in read.options:
         print(REPRODUCE, end="")
         return 0
@@ -148,6 +149,12 @@ def reproduce(words: list[str]) -> int:
 
         print(write_leaderboard(place.out, place.out / "leaderboard.html"))
     return 1 if sentences else 0
+
+
+def _may_be_a_recipe(word: str) -> bool:
+    from sparring.recipes.reproduce import recipes
+
+    return word == "list" or nearest(word, recipes()) is not None
 
 
 def _run(tasks: Sequence[CellTask], count: int | None, ray: str | None) -> Sequence[Failure]:

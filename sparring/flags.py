@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import inspect
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from sparring.configuration import Field, convert, fields, nearest, sections
@@ -23,6 +24,17 @@ class Words:
     options: dict[str, list[str]]
 
 
+@dataclass(frozen=True)
+class Positional:
+    """What a verb's words without dashes are."""
+
+    name: str
+    """As the verb's help calls it."""
+    may_be: Callable[[str], bool]
+    """Whether a word may be meant as one: what is not, behind a flag that needs no value, is a value given to that flag."""
+
+
+RUN = Positional("RUN", lambda word: "/" in word or ":" in word or Path(word).exists())
 BOOLEANS = ("true", "false", "yes", "no")
 
 
@@ -53,11 +65,17 @@ def key_of(flag: str, options: Iterable[str] = (), known: Mapping[str, Field] | 
     raise ValueError(f"--{flag} is no option{hint}")
 
 
-def read_words(words: Sequence[str], options: dict[str, bool], known: Mapping[str, Field] | None = None) -> Words:
+def read_words(
+    words: Sequence[str],
+    options: dict[str, bool],
+    known: Mapping[str, Field] | None = None,
+    positional: Positional | None = None,
+) -> Words:
     """The words of a command line: settings by any of their names, and the verb's own `options` (name: takes a value).
 
     `known` are the settings that the verb takes (None: those of a run).
-    Raises ValueError for an unknown or ambiguous flag, a missing value and a value of the wrong type.
+    Raises ValueError for an unknown or ambiguous flag, a missing value, a value of the wrong type and, where `positional`
+    is given, a value for a flag that takes none.
     """
     read, words, known = Words([], {}, {}), list(words), fields() if known is None else known
     while words:
@@ -77,12 +95,15 @@ def read_words(words: Sequence[str], options: dict[str, bool], known: Mapping[st
                 raise ValueError(f"--{name} takes no value, not {attached!r}")
             else:
                 read.options[name] = []
+                if name != "help":
+                    _refuse_value(words, f"--{name} takes no value", positional)
             continue
         field = known[key_of(name, options, known)]
         if equals:
             value: Any = attached
         elif field.plain_type is bool and not (words and words[0].lower() in BOOLEANS):
             value = True
+            _refuse_value(words, f"--{name} takes true, false or no value", positional)
         elif field.is_list:
             value = _value(words, f"--{name}")
             while words and not words[0].startswith("--"):
@@ -97,6 +118,12 @@ def _value(words: list[str], flag: str) -> str:
     if not words or words[0].startswith("--"):
         raise ValueError(f"{flag} needs a value")
     return words.pop(0)
+
+
+def _refuse_value(words: list[str], takes: str, positional: Positional | None) -> None:
+    """A ValueError if the next word can only be meant as a value of the flag before it."""
+    if positional and words and not words[0].startswith("-") and not positional.may_be(words[0]):
+        raise ValueError(f"{takes}, and {words[0]!r} after it is no {positional.name}")
 
 
 def settings_help(known: Mapping[str, Field]) -> str:
