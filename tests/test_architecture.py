@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "sparring"
-EVERYWHERE = {"types", "config", "measuring"}
+EVERYWHERE = {"types", "config", "measuring", "lock"}
 MAY_IMPORT = {
     "losses": set(),
     "pairs": set(),

@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import csv
 import itertools
-import shutil
 import zipfile
 from functools import cache
 from importlib import resources
 from pathlib import Path
 
 from sparring.data.decode import EXTENSIONS
-from sparring.data.download import own_part
+from sparring.data.download import alone
 from sparring.data.folder import Listing
 from sparring.data.splits import Splits, apart, first_folder, lines, listing, text
 
@@ -117,26 +116,25 @@ def tiny_imagenet(root: Path, seed: int) -> Splits | None:
 def unpacked(root: Path) -> Path | None:
     """The folder of tiny-imagenet-200.zip, which is unpacked beside it: whole, or not at all.
 
-    Of several processes at once each unpacks into a folder of its own, and the first to be ready gives its own the name.
+    Of several processes at once one unpacks it, and the others wait.
     """
     archive, folder = root / TINY_ZIP, root / TINY
     if not archive.is_file():
         return None
-    part = own_part(folder)
-    try:
-        with zipfile.ZipFile(archive) as content:
-            content.extractall(part)
+    with alone(folder) as part:
+        if (folder / "wnids.txt").is_file():
+            return folder
+        try:
+            with zipfile.ZipFile(archive) as content:
+                content.extractall(part)
+        except (zipfile.BadZipFile, EOFError) as error:
+            raise ValueError(f"{archive} is damaged ({error}); fetch it again") from error
         if not (part / TINY / "wnids.txt").is_file():
             raise ValueError(f"{archive} lacks {TINY}/wnids.txt: it is not the official archive")
         try:
             (part / TINY).rename(folder)
         except OSError as error:
-            if not (folder / "wnids.txt").is_file():
-                raise ValueError(f"{archive} cannot be unpacked to {folder} ({error}); remove what is there") from error
-    except (zipfile.BadZipFile, EOFError) as error:
-        raise ValueError(f"{archive} is damaged ({error}); fetch it again") from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+            raise ValueError(f"{archive} cannot be unpacked to {folder} ({error}); remove what is there") from error
     return folder
 
 

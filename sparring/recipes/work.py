@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
-from sparring.recipes.lock import taken
+from sparring.lock import taken
 
 LOG = "log.txt"
 

@@ -1,12 +1,16 @@
 """Several processes that want the same data set at the same moment, as torchrun's do when it is used first."""
 
+import json
 import multiprocessing
+import os
 import signal
 import time
 import zipfile
 
 import pytest
 
+from sparring import lock
+from sparring.data import download as at_work
 from sparring.data.download import fetch, md5
 from sparring.data.imagenet import TINY, TINY_ZIP, unpacked
 
@@ -31,6 +35,17 @@ def download(source, file, checksum, barrier, answers):
         answers.put(md5(file.read_bytes()))
     except Exception as error:
         answers.put(repr(error))
+
+
+def download_slowly(source, file, checksum, go_on):
+    fetch(source, file, checksum, lambda done, total: soon(go_on.exists))
+
+
+def soon(happened):
+    until = time.monotonic() + 60
+    while not happened() and time.monotonic() < until:
+        time.sleep(0.001)
+    assert happened()
 
 
 @pytest.fixture(scope="module")
@@ -78,13 +93,62 @@ def test_one_that_is_killed_harms_nobody(context, tmp_path):
     barrier, answers = context.Barrier(1), context.Queue()
     killed = context.Process(target=unpack, args=(tmp_path, barrier, answers))
     killed.start()
-    until = time.monotonic() + 60
-    while not list(tmp_path.glob(".*/*/train")) and time.monotonic() < until:
-        time.sleep(0.001)
+    soon(lambda: list(tmp_path.glob(".*/*/train")))
     killed.kill()
     killed.join()
-    assert killed.exitcode == -signal.SIGKILL and not (tmp_path / TINY).exists()
+    assert killed.exitcode == -signal.SIGKILL and not (tmp_path / TINY).exists() and len(list(tmp_path.glob(".*"))) == 2
     assert sum(1 for file in unpacked(tmp_path).rglob("*") if file.is_file()) == FILES
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == [TINY, TINY_ZIP]
+
+
+def test_a_killed_download_leaves_nothing_to_the_next_and_a_living_one_is_waited_for(context, tmp_path):
+    content, source, file = b"x" * 5000, tmp_path / "source", tmp_path / "into" / "file"
+    source.write_bytes(content)
+    barrier, answers, go_on = context.Barrier(1), context.Queue(), tmp_path / "go on"
+    work = (source.as_uri(), file, md5(content))
+
+    def begun():
+        process = context.Process(target=download_slowly, args=(*work, go_on))
+        process.start()
+        return process
+
+    killed = begun()
+    soon(lambda: list(tmp_path.glob("into/.file.*.part")))
+    [left] = tmp_path.glob("into/.file.*.part")
+    killed.kill()
+    killed.join()
+    living = begun()
+    soon(lambda: not left.exists() and list(tmp_path.glob("into/.file.*.part")))
+    [part] = tmp_path.glob("into/.file.*.part")
+    waiting = context.Process(target=download, args=(*work, barrier, answers))
+    waiting.start()
+    time.sleep(1)
+    assert part.exists() and answers.empty()
+    source.rename(tmp_path / "elsewhere")  # nobody has to download it again
+    go_on.touch()
+    assert answers.get(timeout=60) == md5(content)
+    for process in (living, waiting):
+        process.join()
+    assert [entry.name for entry in file.parent.iterdir()] == ["file"]
+
+
+def test_what_a_process_of_another_machine_unpacks_is_left_alone_until_it_is_long_silent(tmp_path, monkeypatch):
+    pack(tmp_path)
+    held, theirs, looks = tmp_path / f".{TINY}.lock", tmp_path / f".{TINY}.abc.part" / TINY, []
+    held.write_text(json.dumps({"pid": 1, "host": "elsewhere", "began": "5"}))
+    theirs.mkdir(parents=True)
+
+    def later(seconds):
+        assert theirs.is_dir() and not (tmp_path / TINY).exists()
+        looks.append(seconds)
+        if len(looks) == 3:
+            os.utime(held, (time.time() - lock.STALE - 1,) * 2)
+
+    monkeypatch.setattr(at_work.time, "sleep", later)
+    with pytest.warns(UserWarning, match=rf"process 1 on elsewhere downloads or unpacks .*{TINY}: waiting") as told:
+        unpacked(tmp_path)
+    assert len(looks) == 3 and len(told) == 1
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == [TINY, TINY_ZIP]
 
 
 def test_another_folder_of_that_name_is_left_alone(tmp_path):

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from sparring.recipes import lock
+from sparring import lock
 from sparring.recipes.grid import run_grid
 from sparring.recipes.ray_workers import RayWorkers
 from sparring.recipes.workers import Here

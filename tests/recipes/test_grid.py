@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from sparring.recipes import grid, lock, workers
+from sparring import lock
+from sparring.recipes import grid, workers
 from sparring.recipes.grid import run_grid
 from sparring.recipes.work import perform
 from sparring.recipes.workers import Here, Local, shares
