@@ -6,10 +6,13 @@ import re
 import signal
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sparring.configuration import nearest
+from sparring.config import TrainingConfig
+from sparring.configuration import build, fields, nearest
 from sparring.flags import WIDTH, Positional, Words, read_words
 
 if TYPE_CHECKING:
@@ -39,6 +42,8 @@ images, is listed at the end (exit code 1); the others go on.
   --corrupted FOLDER an official ImageNet-C, CIFAR-10-C or CIFAR-100-C [corruptions are made here]
   --out FOLDER       where results go [results]
   --runs FOLDER      where trained runs are kept [runs/recipes]
+  --precision bf16, --compile, --channels-last
+                     as `sparring train` takes them: faster on a GPU, and rounded otherwise, which every figure says
   --workers N        worker processes [one a GPU, or one for every four CPU cores]
   --ray ADDRESS      on a Ray cluster instead: its address, auto, or local for one that lives as long as the command
   --summary          train and measure nothing: print and write the tables of what is there
@@ -67,12 +72,14 @@ OPTIONS = {
 }
 
 
+COMPUTED = ("training.precision", "training.compile", "training.channels_last")
+"""Settings that keep the paper's method: of `sparring train`, by all the names that they have there."""
 CONTINUES = "interrupted; what is done is kept, and the same command continues"
 
 
 def reproduce(words: list[str]) -> int:
     """Run the verb on its words and return the exit code."""
-    read = read_words(words, OPTIONS, {}, Positional("NAME", _may_be_a_recipe))
+    read = read_words(words, OPTIONS, {key: fields()[key] for key in COMPUTED}, Positional("NAME", _may_be_a_recipe))
     if "help" in read.options:
         print(REPRODUCE, end="")
         return 0
@@ -117,17 +124,22 @@ def reproduce(words: list[str]) -> int:
         Path(_one(read, "runs", "runs/recipes")),
         download="download" in read.options,
         transfer_root=_one(read, "transfer-root", None),
+        computed=read.settings,
     )
+    if read.settings and not any(recipe.trains(row) for recipe in chosen for row in recipe.rows):
+        raise ValueError(f"{', '.join(read.settings)} is given, but {chosen[0].name} is not trained by sparring's loop")
     chosen = bring(chosen, read.options.get("weights", []), download=place.download)
     chosen = on_official_files(chosen, _one(read, "corrupted", None))
     seeds, count = _seeds(read), _workers(read)
     sentences: list[str] = []
     if "summary" in read.options:
-        for option in {"rows", "seeds"} & read.options.keys():
+        for option in [*({"rows", "seeds"} & read.options.keys()), *read.settings]:
             raise ValueError(f"--summary prints all that is there: leave --{option} out")
     else:
         check_folder("out", place.out)
         check_folder("runs", place.runs)
+        if "ray" not in read.options:
+            _check_here(read.settings)
         tasks, why = recipes.planned(chosen, BUDGETS[budget], place, rows=rows, seeds=seeds)
         refused = {name: re.sub(r"\bdata\.(name|root|download)\b", _flag, said) for name, said in why.items()}
         if len(refused) == len(chosen):
@@ -183,6 +195,17 @@ def _run(tasks: Sequence[CellTask], count: int | None, ray: str | None) -> Seque
     finally:
         workers.close()
         signal.signal(signal.SIGTERM, before)
+
+
+def _check_here(settings: dict[str, Any]) -> None:
+    """A ValueError if this machine cannot compute so; tried in a process of its own, which leaves no GPU taken."""
+    training = build(settings).training
+    if training == TrainingConfig():
+        return
+    from sparring.training.check import check_computes
+
+    with ProcessPoolExecutor(1, get_context("spawn")) as alone:
+        alone.submit(check_computes, training).result()
 
 
 def _flag(setting: re.Match[str]) -> str:

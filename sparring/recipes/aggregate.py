@@ -144,6 +144,15 @@ def seeds_of(recipe: Recipe, budget: Budget) -> range:
     return range(min(recipe.seeds, budget.seeds or recipe.seeds))
 
 
+def computed(recipe: Recipe, results: Sequence[Result]) -> str | None:
+    """How all were computed otherwise than the recipe at their size; ValueError where some were and others were not."""
+    found = {result.get("computed") for result in results if "weights" not in result}
+    if len(found) > 1:
+        said = " and ".join(f"({words})" if words else "as the recipe" for words in sorted(found, key=str))
+        raise ValueError(f"{recipe.name}: some are trained {said}: keep them apart, in another --out")
+    return found.pop() if found else None
+
+
 def few_seeds(results: Sequence[Result]) -> str:
     """What a reader must know of a bootstrap over few seeds: with three it is their range, which a mean of symmetric figures
     leaves once in four times."""

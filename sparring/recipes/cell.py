@@ -21,7 +21,16 @@ from sparring.recipes import conditions
 from sparring.recipes.budgets import Budget
 from sparring.recipes.keys import attacked, counts, distances, last_epochs, perturbations
 from sparring.recipes.measurements import PATHS, Clean, Latent, Measurement, Perturbed, Robust, Transferred
-from sparring.recipes.place import Place, configured, data_label, folder_of, result_file
+from sparring.recipes.place import (
+    Place,
+    configured,
+    data_label,
+    departures,
+    departures_in_words,
+    folder_of,
+    result_file,
+    written,
+)
 from sparring.recipes.recipe import Recipe, Row
 from sparring.recipes.workers import loaders
 from sparring.reporting import read_results
@@ -200,6 +209,8 @@ def write_cell(cell: Cell) -> None:
     }
     if row.given is None and (adapted := cell.place.adapted(row.run)):
         about["adapted"] = adapted
+    if computed := departures_in_words(row, cell.budget, cell.place):
+        about["computed"] = computed
     if row.given is not None:
         from sparring.recipes.given import of_weights as make
     else:
@@ -217,6 +228,8 @@ def rerun(cell: Cell) -> str:
     if place.data is not None:
         words += ["--data", place.data.name, *(["--root", "IMAGES"] if place.data.root else [])]
         words += ["--data-label", place.label] if place.label not in (None, place.data.name) else []
+    for name, (ours, _) in departures(row, cell.budget, place).items():
+        words += [f"--{name.replace('_', '-')}", written(ours)]
     words += ["--transfer-root", "FOLDER"] if recipe.transfer and place.transfer_root else []
     words += ["--weights", f"{row.name}=FILE"] if row.given is not None and row.given.weights is not None else []
     words += ["--corrupted", "FOLDER"] if any(each.config.corrupted_root for each in recipe.robustness) else []

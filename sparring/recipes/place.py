@@ -6,13 +6,15 @@ import functools
 import hashlib
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from sparring.config import DataConfig, EvaluationConfig, RunConfig
 from sparring.recipes.budgets import Budget, brought
 from sparring.recipes.measurements import PATHS, digest_of
-from sparring.recipes.recipe import Recipe, Row
+from sparring.recipes.recipe import Recipe, Row, derived
 
 SIZED = 1000
 """So many files of a folder of images are told apart by their sizes too; the others by their names alone."""
@@ -32,6 +34,8 @@ class Place:
     """Whether a data set that is not there may be downloaded."""
     transfer_root: str | None = None
     """Folder with a folder for each data set of a transfer; None is ~/.cache/sparring."""
+    computed: tuple[tuple[str, Any], ...] = ()
+    """How it is computed, instead of as the size says: settings by dotted names, such as ("training.precision", "bf16")."""
 
     def on(self, run: RunConfig) -> RunConfig:
         """`run` on these images: with its own views and normalisation, unless these have another number of channels."""
@@ -76,14 +80,16 @@ def place_of(
     *,
     download: bool = False,
     transfer_root: str | None = None,
+    computed: Mapping[str, Any] | None = None,
 ) -> Place:
     """Where images come from, in the words of the command line."""
+    how = tuple(sorted((computed or {}).items()))
     if data is None and root is None:
-        return Place(out=out, runs=runs, download=download, transfer_root=transfer_root)
+        return Place(out=out, runs=runs, download=download, transfer_root=transfer_root, computed=how)
     name = data or "folder"
     given = DataConfig(name=name, root=None if root is None else str(root.absolute()))
     words = label or (root.name if root is not None and name == "folder" else name)
-    return Place(given, words, out, runs, download, transfer_root)
+    return Place(given, words, out, runs, download, transfer_root, how)
 
 
 def configured(row: Row, seed: int, budget: Budget, place: Place) -> RunConfig:
@@ -91,7 +97,29 @@ def configured(row: Row, seed: int, budget: Budget, place: Place) -> RunConfig:
     run = place.on(budget.scaled(row.run))
     if row.given is not None:
         run = replace(run, data=brought(run.data, budget.weights_size))
-    return replace(run, training=replace(run.training, seed=seed, progress=False), out=None)
+    run = replace(run, training=replace(run.training, seed=seed, progress=False), out=None)
+    return derived(run, dict(place.computed))
+
+
+def departures(row: Row, budget: Budget, place: Place) -> dict[str, tuple[Any, Any]]:
+    """Settings of `place.computed` that the row does not have at this size by itself: theirs, and its own."""
+    if not place.computed:
+        return {}
+    own = budget.scaled(row.run).training
+    found = {key.removeprefix("training."): value for key, value in place.computed}
+    return {name: (value, getattr(own, name)) for name, value in found.items() if value != getattr(own, name)}
+
+
+def departures_in_words(row: Row, budget: Budget, place: Place) -> str | None:
+    """What stands beside every figure of them; None if there are none."""
+    found = departures(row, budget, place).items()
+    said = ", ".join(f"{name} {written(ours)} instead of {written(own)}" for name, (ours, own) in found)
+    return f"{said}: rounded otherwise than the recipe at this size, so not its figures to the bit" if said else None
+
+
+def written(value: Any) -> str:
+    """A setting's value as a command line has it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def identified(config: RunConfig) -> RunConfig:

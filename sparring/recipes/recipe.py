@@ -140,6 +140,10 @@ class Recipe:
         """The data set that its rows train on."""
         return self.rows[0].run.data.name
 
+    def trains(self, row: Row) -> bool:
+        """Whether the loop of `sparring train` makes that row."""
+        return self.make is None and row.given is None
+
     def row(self, name: str) -> Row:
         """The row of that name; a ValueError that lists the rows if there is none."""
         found = [row for row in self.rows if row.name == name]

@@ -11,14 +11,14 @@ from html import escape
 from typing import Any
 
 import sparring.recipes
-from sparring.recipes.aggregate import aggregate, few_seeds, key, missing_words, words_of
+from sparring.recipes.aggregate import aggregate, computed, few_seeds, key, missing_words, words_of
 from sparring.recipes.budgets import BUDGETS, Budget, brought
 from sparring.recipes.claims import Claim
 from sparring.recipes.given import check_weights, wanted
 from sparring.recipes.grid import Failure, Tell, run_grid
 from sparring.recipes.keys import completed
 from sparring.recipes.paper import as_printed
-from sparring.recipes.place import Place, data_label, slug
+from sparring.recipes.place import Place, data_label, departures_in_words, slug
 from sparring.recipes.recipe import Column, Recipe, Row
 from sparring.recipes.relative import behind, behind_printed
 from sparring.recipes.tasks import CellTask, merged, plan
@@ -81,10 +81,19 @@ def planned(
             try:
                 check_place(place, recipe, budget)
                 check_weights(recipe, rows, budget, place)
-                tasks += plan([recipe], budget, place, rows=rows, seeds=seeds)
+                more = plan([recipe], budget, place, rows=rows, seeds=seeds)
+                _check_computed(recipe, budget.of(recipe.name), place)
+                tasks += more
             except ValueError as error:
                 refused[recipe.name] = str(error)
     return merged(tasks), refused
+
+
+def _check_computed(recipe: Recipe, budget: Budget, place: Place) -> None:
+    """A ValueError if what is there of these images was computed otherwise than this would be."""
+    there = _results(recipe, budget, place).get(data_label(recipe, place), [])
+    rows = [row for row in recipe.rows if recipe.trains(row)]
+    computed(recipe, [*there, *({"computed": departures_in_words(row, budget, place)} for row in rows)])
 
 
 def described(failures: Iterable[Failure]) -> list[str]:
@@ -198,6 +207,7 @@ def shown_columns(recipe: Recipe, budget: Budget, results: Sequence[Mapping[str,
 def check_alike(recipe: Recipe, names: Iterable[str], results: Sequence[Mapping[str, Any]]) -> None:
     """A ValueError where figures of one column were measured by other protocols or on other numbers of images, or those of
     one row on other layers; rows may differ in the layer, where a recipe says so (CLAE's)."""
+    computed(recipe, results)
     rows = [[result for result in results if result["row"] == row.name] for row in recipe.rows]
     for name in names:
         try:
@@ -221,6 +231,7 @@ def measured_words(recipe: Recipe, budget: Budget, results: Sequence[Mapping[str
         words |= {name: f"left out: {why}" for name, why in result.get("left_out", {}).items() if name not in words}
     adapted = dict.fromkeys(result["adapted"] for result in results if "adapted" in result)
     words |= {"images": "; ".join(adapted)} if adapted else {}
+    words |= {"training": how} if (how := computed(recipe, results)) else {}
     return words | {derived.mark.strip(): derived.words for column in columns for derived in column.derived}
 
 
@@ -239,7 +250,8 @@ def drawn(recipe: Recipe, budget: Budget, results: Sequence[dict[str, Any]]) -> 
 
     assert recipe.drawings is not None
     sizes = " and ".join(sorted({f"{result['data']}, budget {result['budget']}" for result in results}))
-    about = paragraph(f"{recipe.source}. Ours on {sizes}.", "soft")
+    how = computed(recipe, results)
+    about = paragraph(f"{recipe.source}. Ours on {sizes}{f', {how}' if how else ''}.", "soft")
     title = f"{recipe.name}: {recipe.title}"
     return page(title, [f"<h1>{escape(title)}</h1>", about, figures(recipe.drawings(results, budget))])
 

@@ -77,7 +77,7 @@ def plan(
             for row in chosen:
                 if not_given(row, size):
                     continue
-                cell = Cell(recipe, row, seed, size, place)
+                cell = Cell(recipe, row, seed, size, place if recipe.trains(row) else replace(place, computed=()))
                 if cell.finished():
                     continue
                 cell.check_measurable()

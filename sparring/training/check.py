@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from sparring.attacks import check_radius
-from sparring.config import RunConfig
+from sparring.config import RunConfig, TrainingConfig
 from sparring.data import ImageSet, check_source, pipeline, pipeline_names, small_crops
 from sparring.encoders import check_name
 from sparring.encoders.head import HEADS
@@ -118,6 +118,27 @@ def _training(config: RunConfig) -> None:
     here = on_this_machine(training.processes)
     if device_of(config).type == "cuda" and here > gpus:
         raise ValueError(f"training.processes is {here} on this machine, but it has {gpus} GPUs, one a process")
+
+
+def check_computes(training: TrainingConfig) -> None:
+    """A ValueError for a number format, or a compilation, that the device here cannot do; the latter is tried."""
+    device = device_of(RunConfig(training=training))
+    if training.precision == "bf16" and device.type == "cuda" and not torch.cuda.is_bf16_supported():
+        raise ValueError(
+            f"training.precision is bf16, which {torch.cuda.get_device_name(device)} cannot compute: it must be float32"
+        )
+    if training.compile:
+        try:
+            torch.compile(_one_more)(torch.ones(2, device=device))
+        except Exception as error:
+            why = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+            raise ValueError(
+                f"training.compile is true, but torch.compile does not run on this machine: {why}"
+            ) from error
+
+
+def _one_more(x: torch.Tensor) -> torch.Tensor:
+    return x + 1
 
 
 def _optimizer(config: RunConfig) -> None:

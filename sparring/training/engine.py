@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sparring.config import RunConfig
 from sparring.data import load_images
-from sparring.training.check import check_images
+from sparring.training.check import check_computes, check_images
 from sparring.training.checkpoints import WEIGHTS, latest, load_state
 from sparring.training.defaults import never_used, shrink
 from sparring.training.fit import fit, new_encoder, weights_of
@@ -36,6 +36,7 @@ def train(config: RunConfig) -> Path:
     check_images(config, train_images, needs_labels(config))
     check_stages(config, train_images)
     check_launched(config.training.processes)
+    check_computes(config.training)
     run, checkpoint, state, weights = choose_folder(config), None, None, None
     if config.resume is not None:
         run, checkpoint = run_to_continue(config.resume)
