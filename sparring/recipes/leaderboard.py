@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sparring.recipes.budgets import Budget, labelled
+from sparring.recipes.judgements import JUDGED, brief, by_claim, verdict_of
 from sparring.recipes.keys import completed
 from sparring.recipes.recipe import Recipe
 from sparring.recipes.reproduce import find, shown_columns, table, verdicts, where_measured
 from sparring.reporting import read_results, results_table
-
-JUDGED = ("holds", "fails", "undecided", "not measured")
 
 
 @dataclass(frozen=True)
@@ -103,14 +101,6 @@ def overview(paths: Iterable[Path]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def verdict_of(line: str) -> str:
-    """How a line of `verdicts` judges: holds, fails, undecided or not measured."""
-    judged = re.search(rf": ({'|'.join(JUDGED)})\b", line)
-    if judged is None:
-        raise ValueError(f"{line!r} says of no claim whether it {', '.join(JUDGED)}")
-    return judged[1]
-
-
 def leaderboard(paths: Iterable[Path]) -> str:
     """Every result file in one of the tables; the same files give the same text.
 
@@ -123,8 +113,7 @@ def leaderboard(paths: Iterable[Path]) -> str:
 
 
 def _table(group: Group) -> str:
-    lines = verdicts(group.recipe, group.budget, group.results)
-    judged = [line for line in lines if verdict_of(line) != "not measured"]
-    return "\n".join(
-        [*table(group.recipe, group.budget, group.results), "", where_measured(group.results), "", *judged]
-    )
+    judged = by_claim(group.recipe, group.budget, group.results)
+    measured = [(words, [line for line in lines if verdict_of(line) != "not measured"]) for words, lines in judged]
+    said = where_measured(group.results, judged)
+    return "\n".join([*table(group.recipe, group.budget, group.results), "", said, "", *brief(measured)])

@@ -9,7 +9,8 @@ from typing import Any
 
 from sparring.recipes.aggregate import figure, key, missing_words, words_of
 from sparring.recipes.budgets import BUDGETS, Budget
-from sparring.recipes.leaderboard import Group, grouped, verdict_of
+from sparring.recipes.judgements import counted, verdict_of
+from sparring.recipes.leaderboard import Group, grouped
 from sparring.recipes.paper import as_printed
 from sparring.recipes.recipe import Column, Recipe, Row
 from sparring.recipes.relative import behind, behind_printed
@@ -37,6 +38,8 @@ VERDICTS = {
     "not measured": ("grey", "–"),
 }
 """How a claim is judged, with the colour and symbol that stand beside the word."""
+OPEN = 12
+"""At most so many verdicts of a table are open on the page; a click opens more."""
 
 
 def write_leaderboard(results: Path, out: Path) -> Path:
@@ -134,9 +137,10 @@ def _group(number: int, group: Group) -> str:
     judged = verdicts(recipe, budget, results)
     absent = [line for line in judged if verdict_of(line) == "not measured"]
     if len(absent) < len(judged):
-        heading = f"Claims{', at a size that cannot judge them (smoke)' if smoke else ''}"
-        said = "".join(_claim(line) for line in judged if line not in absent)
-        parts.append(f'<h3>{escape(heading)}</h3>\n<ul class="trust">{said}</ul>')
+        shown = [line for line in judged if line not in absent]
+        heading = f"Claims{', at a size that cannot judge them (smoke)' if smoke else ''}: {counted(shown)}"
+        said = f'<ul class="trust">{"".join(map(_claim, shown))}</ul>'
+        parts.append(disclosure(heading, said, opened=len(shown) <= OPEN))
     if absent:
         lines = bullets([line.removeprefix("- ") for line in absent])
         parts.append(disclosure(f"{len(absent)} claims not measured: a row of theirs was not run", lines))

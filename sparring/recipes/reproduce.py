@@ -13,9 +13,9 @@ from typing import Any
 import sparring.recipes
 from sparring.recipes.aggregate import aggregate, computed, few_seeds, key, missing_words, words_of
 from sparring.recipes.budgets import BUDGETS, Budget, brought
-from sparring.recipes.claims import Claim
 from sparring.recipes.given import check_weights, wanted
 from sparring.recipes.grid import Failure, Tell, run_grid
+from sparring.recipes.judgements import Judged, brief, by_claim, counted, flat
 from sparring.recipes.keys import completed
 from sparring.recipes.paper import as_printed
 from sparring.recipes.place import Place, data_label, departures_in_words, slug
@@ -117,17 +117,18 @@ def _summaries(recipe: Recipe, budget: Budget, place: Place, groups: Collection[
 
 def _summary(recipe: Recipe, budget: Budget, results: list[dict[str, Any]]) -> str:
     absent = missing_words(recipe, budget, results)
-    lines = [*table(recipe, budget, results), "", where_measured(results), ""]
-    lines += [*verdicts(recipe, budget, results), *_not_given(recipe, results)]
+    judged = by_claim(recipe, budget, results)
+    lines = [*table(recipe, budget, results), "", where_measured(results, judged), "", *brief(judged)]
+    lines += _not_given(recipe, results)
     return "\n".join([*lines, *([f"- {absent}"] if absent else [])])
 
 
-def where_measured(results: Sequence[Mapping[str, Any]]) -> str:
-    """Hardware, commits, and the number of runs; claims come next."""
+def where_measured(results: Sequence[Mapping[str, Any]], judged: Judged) -> str:
+    """Hardware, commits, the number of runs, and how the claims stand, which come next."""
     environments = [result["environment"] for result in results]
     machines = " and ".join(sorted({hardware(environment) for environment in environments}))
     commits = ", ".join(sorted({str(environment.get("commit") or "unknown")[:8] for environment in environments}))
-    return f"Trained on {machines}, at commit {commits}. {len(results)} runs; claims:"
+    return f"Trained on {machines}, at commit {commits}. {len(results)} runs; claims: {counted(flat(judged))}:"
 
 
 def _not_given(recipe: Recipe, results: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -267,14 +268,8 @@ def header(column: Column, budget: Budget, results: Iterable[dict[str, Any]]) ->
 
 def verdicts(recipe: Recipe, budget: Budget, results: Sequence[Mapping[str, Any]]) -> list[str]:
     """One line for each claim and measure. Raises ValueError as `shown_columns`."""
-    lines = []
     shown_columns(recipe, budget, results)
-    for claim in recipe.claims:
-        measures = claim.measures or tuple(column.key for column in recipe.columns if column.key != "r_div")
-        for measure in dict.fromkeys(budget.attack(name) for name in measures):
-            if any(measure in result["results"] for result in results) or isinstance(claim, Claim):
-                lines.append(f"- {claim.judge(results, measure)}")
-    return lines
+    return flat(by_claim(recipe, budget, results))
 
 
 def listed() -> list[tuple[str, str]]:

@@ -166,9 +166,9 @@ def fold(title: str, text: str) -> str:
     return disclosure(title, f"<pre>{escape(text)}</pre>")
 
 
-def disclosure(title: str, *parts: str) -> str:
-    """Pieces of HTML behind a line that opens them."""
-    return "\n".join([f"<details><summary>{escape(title)}</summary>", *parts, "</details>"])
+def disclosure(title: str, *parts: str, opened: bool = False) -> str:
+    """Pieces of HTML behind a line that opens them, or closes them where they are `opened`."""
+    return "\n".join([f"<details{' open' * opened}><summary>{escape(title)}</summary>", *parts, "</details>"])
 
 
 def _running(text: str) -> str:

@@ -8,7 +8,7 @@ import pytest
 from sparring.recipes.along import Along
 from sparring.recipes.budgets import BUDGETS
 from sparring.recipes.claims import Trend
-from sparring.recipes.leaderboard import verdict_of
+from sparring.recipes.judgements import verdict_of
 from sparring.recipes.reproduce import find, recipes
 
 DRAWS = 400

@@ -8,7 +8,8 @@ import pytest
 
 from sparring.cli import main
 from sparring.recipes.budgets import BUDGETS
-from sparring.recipes.leaderboard import JUDGED, overview, verdict_of
+from sparring.recipes.judgements import JUDGED, brief, counted, flat, verdict_of
+from sparring.recipes.leaderboard import overview
 from sparring.recipes.leaderboard_page import VERDICTS, render, write_leaderboard
 from sparring.recipes.reproduce import find, recipes
 from sparring.reporting.markdown import to_html
@@ -199,6 +200,30 @@ def test_markdown_is_escaped():
         '<div class="scroll"><table><thead><tr><th>x</th><th>y</th></tr></thead><tbody><tr><td>1</td><td>&amp;</td></tr>'
         '</tbody></table></div>\n<ul class="soft"><li>one</li><li><b>two</b></li></ul>'
     )
+
+
+SAID = {1: "holds", 2: "fails", 4: "undecided", 8: "holds"}
+LINES = [f"- pgd {n}/255: {word} (+1 points): x is better" for n, word in SAID.items()]
+
+
+def test_a_claim_on_many_measures_has_one_line_with_every_verdict():
+    one = ["- fog 1: fails (-1 points): y"] * 3
+    said = brief(
+        [("x is better", LINES), ("y", one), ("z", []), ("w", [line.replace("pgd ", "pgd-") for line in LINES])]
+    )
+    assert said[0] == "- pgd 1/255, 8/255: holds; 2/255: fails; 4/255: undecided: x is better"
+    assert said[1:4] == one and said[4].startswith("- pgd-1/255, pgd-8/255: holds; pgd-2/255: fails; ")
+    assert len(said) == 6 and "summary-*.json" in said[5] and brief([("y", one)]) == one
+    assert brief([("x", ["- a 1: fails: x", "- b 1: fails: x"] * 2)])[0] == "- a 1, b 1, a 1, b 1: fails: x"
+    assert counted(flat([("x", LINES), ("y", one)])) == "2 hold, 4 fail, 1 undecided" and counted([]) == "none"
+    assert counted(["- a: not measured: b", LINES[0]]) == "1 holds, 1 not measured"
+
+
+def test_many_verdicts_are_folded_behind_their_counts(results, monkeypatch):
+    [heading] = re.findall(r"<details open><summary>(Claims.*?)</summary>", page_of(results)[1])
+    assert heading == "Claims: 1 holds, 1 undecided"
+    monkeypatch.setattr("sparring.recipes.leaderboard_page.OPEN", 0)
+    assert f"<details><summary>{heading}</summary>" in page_of(results)[1]
 
 
 @pytest.mark.parametrize("word", JUDGED)
