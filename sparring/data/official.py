@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sparring.data import transfer_layouts as layouts
 from sparring.data.decode import Progress
-from sparring.data.download import fetch
+from sparring.data.download import alone, fetch
 from sparring.data.imagenet import TINY_ZIP, imagenet, imagenet100, tiny_imagenet
 from sparring.data.splits import Splits
 
@@ -28,8 +28,8 @@ class Source:
     """What must lie in its folder."""
     where: str
     """Who publishes it."""
-    torchvision: str | None = None
-    """The class of torchvision.datasets that downloads it; None if nothing here does."""
+    torchvision: tuple[str, str] | None = None
+    """The class of torchvision.datasets that downloads it, and the folder that it makes; None if nothing here does."""
     why_not: str = ""
     """Why it cannot be downloaded."""
 
@@ -71,21 +71,21 @@ SOURCES = {
         (3_334, 3_333, 3_333),
         "data/{images/, variants.txt, images_variant_train.txt, ..._val.txt, ..._test.txt}",
         f"{OXFORD}fgvc-aircraft/",
-        "FGVCAircraft",
+        ("FGVCAircraft", "fgvc-aircraft-2013b"),
     ),
     "dtd": Source(
         layouts.dtd,
         (1_880, 1_880, 1_880),
         "images/<texture>/ and labels/{train1.txt, val1.txt, test1.txt}",
         f"{OXFORD}dtd/",
-        "DTD",
+        ("DTD", "dtd"),
     ),
     "pets": Source(
         layouts.pets,
         (3_680, 0, 3_669),
         "images/ and annotations/{trainval.txt, test.txt}",
         f"{OXFORD}pets/",
-        "OxfordIIITPet",
+        ("OxfordIIITPet", "oxford-iiit-pet"),
     ),
     "caltech101": Source(
         layouts.caltech101,
@@ -94,14 +94,14 @@ SOURCES = {
         (3_060, 0, 6_084),
         "101_ObjectCategories/<class>/, BACKGROUND_Google among them",
         "https://data.caltech.edu/records/mzrjq-6wc02",
-        "Caltech101",
+        ("Caltech101", "caltech101"),
     ),
     "flowers": Source(
         layouts.flowers,
         (1_020, 1_020, 6_149),
         "jpg/, imagelabels.mat and setid.mat",
         f"{OXFORD}flowers/102/",
-        "Flowers102",
+        ("Flowers102", "flowers-102"),
     ),
 }
 
@@ -146,10 +146,17 @@ def _download(name: str, root: Path, progress: Progress | None) -> None:
         return
     from torchvision import datasets
 
-    try:
-        getattr(datasets, source.torchvision)(root, download=True)
-    except (RuntimeError, OSError) as error:
-        raise ValueError(
-            f"{name} could not be downloaded to {root} ({error}); delete what is there and try again, or get it from "
-            f"{source.where}"
-        ) from error
+    reader, made = source.torchvision
+    with alone(root / made) as part:
+        if source.read(root, 0) is not None:
+            return
+        if (root / made).exists():
+            raise ValueError(f"{name} is not whole in {root / made}: remove that folder to have it downloaded")
+        try:
+            part.mkdir()
+            getattr(datasets, reader)(part, download=True)
+            (part / made).rename(root / made)
+        except (RuntimeError, OSError) as error:
+            raise ValueError(
+                f"{name} could not be downloaded to {root} ({error}); try again, or get it from {source.where}"
+            ) from error

@@ -79,7 +79,7 @@ def missing(name: str, config: TransferConfig) -> str | None:
     if config.generated:
         return None
     root = _root(name, config)
-    if root.is_dir() and any(root.iterdir()):
+    if root.is_dir() and any(entry.name[0] != "." for entry in root.iterdir()):  # hidden: of a download that was killed
         return None
     downloads = name in CIFAR or not SOURCES[name].why_not
     if config.download and downloads:

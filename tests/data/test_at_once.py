@@ -4,15 +4,23 @@ import json
 import multiprocessing
 import os
 import signal
+import socket
 import time
+import warnings
 import zipfile
+from pathlib import Path
 
 import pytest
+from torchvision import datasets
 
 from sparring import lock
 from sparring.data import download as at_work
 from sparring.data.download import fetch, md5
 from sparring.data.imagenet import TINY, TINY_ZIP, unpacked
+from sparring.data.official import splits
+from sparring.data.transfer import missing
+from sparring.measuring import TransferConfig
+from tests.data import layouts
 
 PROCESSES = 4
 FILES = 400
@@ -39,6 +47,28 @@ def download(source, file, checksum, barrier, answers):
 
 def download_slowly(source, file, checksum, go_on):
     fetch(source, file, checksum, lambda done, total: soon(go_on.exists))
+
+
+def through_torchvision(root, go_on, answers):
+    """What a process finds, and what it said, with a torchvision that stops in the middle of its files."""
+
+    def dtd(place, download):
+        with (root.parent / "downloads").open("a") as log:
+            log.write("begun\n")
+        base = layouts.dtd(Path(place))
+        labels = base / "labels"
+        labels.rename(base / "not yet")
+        soon(go_on.exists)
+        (base / "not yet").rename(labels)
+
+    datasets.DTD = dtd  # pyright: ignore[reportAttributeAccessIssue]
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        try:
+            found = splits("dtd", root, seed=0, download=True).sizes
+        except Exception as error:
+            found = repr(error)
+    answers.put((" ".join(str(warning.message) for warning in told if "waiting" in str(warning.message)), found))
 
 
 def soon(happened):
@@ -130,6 +160,36 @@ def test_a_killed_download_leaves_nothing_to_the_next_and_a_living_one_is_waited
     for process in (living, waiting):
         process.join()
     assert [entry.name for entry in file.parent.iterdir()] == ["file"]
+
+
+def test_of_two_processes_one_downloads_through_torchvision_and_the_other_finds_the_files(context, tmp_path):
+    root, go_on, answers = tmp_path / "dtd", tmp_path / "go on", context.Queue()
+    processes = [context.Process(target=through_torchvision, args=(root, go_on, answers)) for _ in range(3)]
+    killed, first, second = processes
+    killed.start()
+    soon(lambda: list(root.glob(".dtd.*.part/dtd/dtd/not yet")))
+    killed.kill()
+    killed.join()
+    [left] = root.glob(".dtd.*.part")
+    nothing = TransferConfig(["dtd"], str(tmp_path))
+    assert "dtd is not in" in str(missing("dtd", nothing))
+    first.start()
+    soon(lambda: not left.exists() and list(root.glob(".dtd.*.part/dtd/dtd/not yet")))
+    second.start()
+    time.sleep(1)
+    with pytest.raises(ValueError, match="dtd is not in"):  # no half of it is ever seen
+        splits("dtd", root, seed=0)
+    assert answers.empty()
+    go_on.touch()
+    told, found = zip(*sorted(answers.get(timeout=60) for _ in (first, second)), strict=True)
+    assert found == ((2, 2, 2), (2, 2, 2)) and told[0] == ""
+    assert (
+        told[1] == f"process {first.pid} on {socket.gethostname()} downloads or unpacks {root / 'dtd'}: waiting for it"
+    )
+    for process in (first, second):
+        process.join()
+    assert (tmp_path / "downloads").read_text() == "begun\n" * 2
+    assert [entry.name for entry in root.iterdir()] == ["dtd"] and missing("dtd", nothing) is None
 
 
 def test_what_a_process_of_another_machine_unpacks_is_left_alone_until_it_is_long_silent(tmp_path, monkeypatch):

@@ -298,6 +298,16 @@ class TestSources:
         monkeypatch.setattr(datasets, "OxfordIIITPet", fails)
         with pytest.raises(ValueError, match=r"pets could not be downloaded .*File not found or corrupted.*from https"):
             splits("pets", tmp_path / "pets", seed=0, download=True)
+        assert not [*(tmp_path / "pets").iterdir()]
+        (tmp_path / "pets" / "oxford-iiit-pet" / "images").mkdir(parents=True)
+        with pytest.raises(ValueError, match=r"pets is not whole in .*oxford-iiit-pet: remove that folder"):
+            splits("pets", tmp_path / "pets", seed=0, download=True)
+
+    @pytest.mark.parametrize("name", [name for name, source in SOURCES.items() if source.torchvision])
+    def test_torchvision_makes_the_folder_that_is_named(self, name, tmp_path):
+        _, made = SOURCES[name].torchvision
+        layouts.MAKE[name](tmp_path)  # which torchvision's readers read, above
+        assert (tmp_path / made).is_dir()
 
     @pytest.mark.filterwarnings("default")
     def test_other_numbers_than_the_published_ones_are_told(self, tmp_path):
