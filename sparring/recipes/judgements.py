@@ -46,18 +46,17 @@ def counted(lines: Iterable[str]) -> str:
     """12 hold, 1 fails, 3 undecided."""
     found = Counter(map(verdict_of, lines))
     said = {word: word if found[word] == 1 else word.removesuffix("s") for word in JUDGED if word in found}
-    return ", ".join(f"{found[word]} {form}" for word, form in said.items()) or "none"
+    return ", ".join(f"{found[word]} {form}" for word, form in said.items())
 
 
 def brief(judged: Judged) -> list[str]:
     """The lines of all claims, more than `IN_FULL` of one as `- pgd 1/255, 2/255: holds; 4/255: fails: words`."""
-    said, shortened = (
-        [],
-        f"- of a claim on more than {IN_FULL} measures, summary-*.json and the leaderboard have the figures",
-    )
+    said: list[str] = []
     for words, lines in judged:
         said += lines if len(lines) <= IN_FULL else [_in_one(words, lines)]
-    return said + [shortened] * any(len(lines) > IN_FULL for _, lines in judged)
+    if any(len(lines) > IN_FULL for _, lines in judged):
+        said.append(f"- of a claim on more than {IN_FULL} measures, summary-*.json and the leaderboard have the figures")
+    return said
 
 
 def _in_one(words: str, lines: Sequence[str]) -> str:

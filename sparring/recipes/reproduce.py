@@ -128,7 +128,8 @@ def where_measured(results: Sequence[Mapping[str, Any]], judged: Judged) -> str:
     environments = [result["environment"] for result in results]
     machines = " and ".join(sorted({hardware(environment) for environment in environments}))
     commits = ", ".join(sorted({str(environment.get("commit") or "unknown")[:8] for environment in environments}))
-    return f"Trained on {machines}, at commit {commits}. {len(results)} runs; claims: {counted(flat(judged))}:"
+    claims = f"; claims: {counted(flat(judged))}:" if judged else "."
+    return f"Trained on {machines}, at commit {commits}. {len(results)} runs{claims}"
 
 
 def _not_given(recipe: Recipe, results: Sequence[Mapping[str, Any]]) -> list[str]:
