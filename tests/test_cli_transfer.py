@@ -10,9 +10,11 @@ from PIL import Image
 
 from sparring import transfer
 from sparring.cli import main
+from sparring.config import EncoderConfig
 from sparring.data import ImageSet, open_target
 from sparring.data import transfer as data
 from sparring.data.transfer import batches
+from sparring.encoders import build_encoder
 from sparring.evaluation import Transfer
 from sparring.measuring import TRANSFER, TransferConfig
 from sparring.transfer import check
@@ -87,6 +89,24 @@ def test_generated_images_stand_in_for_the_data_sets(trained, capsys):
     )
     assert out.count("generated textures") == 2
     assert check(TransferConfig(name=["all"])) == [*TRANSFER] and len(TRANSFER) == 8
+
+
+@pytest.mark.parametrize(("channels", "size"), [(1, 16), (3, 32)])
+def test_generated_images_tell_a_transfer_that_works_from_a_broken_one(channels, size):
+    target = open_target("pets", TransferConfig(generated=True), size)
+    config = EncoderConfig("wrn-10-1", head="mlp", dim=16, mean=[0.5] * channels, std=[0.25] * channels)
+
+    def accuracy(encoder):
+        found = transfer.measure(encoder, {"pets": target}, Transfer(count=5), size, channels)
+        return found["pets"]["accuracy"]
+
+    for seed in range(3):
+        torch.manual_seed(seed)
+        encoder = build_encoder(config, channels=channels, image_size=size, dual=False)
+        assert 0.4 < accuracy(encoder) < 0.9
+        encoder.backbone.register_forward_hook(lambda module, inputs, h: torch.randn_like(h))
+        assert accuracy(encoder) < 0.4
+    assert torch.equal(target.test.images, open_target("dtd", TransferConfig(generated=True), size).test.images)
 
 
 def test_none_there_is_an_error_and_writes_nothing(trained, tmp_path, capsys):

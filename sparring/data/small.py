@@ -30,12 +30,15 @@ def digits(size: int, seed: int) -> tuple[ImageSet, ImageSet]:
     return whole.select(train), whole.select(test)
 
 
-def textures(size: int) -> tuple[ImageSet, ImageSet]:
-    """512 and 256 colour images of stripes in four directions (the classes), random in phase, wavelength, tint."""
-    return _textures(512, size, "train"), _textures(256, size, "test")
+def textures(size: int, noise: float = 0.1) -> tuple[ImageSet, ImageSet]:
+    """512 and 256 colour images of stripes in four directions (the classes), random in phase, wavelength, tint.
+
+    `noise` is the standard deviation of each pixel, of [0, 1] before the clip.
+    """
+    return _textures(512, size, "train", noise), _textures(256, size, "test", noise)
 
 
-def _textures(n: int, size: int, part: str) -> ImageSet:
+def _textures(n: int, size: int, part: str, noise: float) -> ImageSet:
     generator = seeded(0, f"synthetic {part}")
     labels = torch.arange(n) % len(TEXTURES)
     angle = labels.view(-1, 1, 1) * math.pi / len(TEXTURES)
@@ -43,6 +46,6 @@ def _textures(n: int, size: int, part: str) -> ImageSet:
     y, x = torch.meshgrid(torch.arange(size) / size, torch.arange(size) / size, indexing="ij")
     stripes = torch.sin(2 * math.pi * ((x * angle.cos() + y * angle.sin()) * (3 + 2 * wavelength) + phase))
     tint = 0.2 + 0.3 * torch.rand(n, 3, 1, 1, generator=generator)
-    noise = 0.1 * torch.randn(n, 3, size, size, generator=generator)
-    images = (0.5 + tint * stripes.unsqueeze(1) + noise).clamp(0, 1)
+    grain = noise * torch.randn(n, 3, size, size, generator=generator)
+    images = (0.5 + tint * stripes.unsqueeze(1) + grain).clamp(0, 1)
     return ImageSet((images * 255).round().to(torch.uint8), labels, TEXTURES, "synthetic")
