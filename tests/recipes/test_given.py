@@ -13,6 +13,7 @@ from sparring.recipes.budgets import BUDGETS, MADE
 from sparring.recipes.place import place_of
 from sparring.recipes.reproduce import find, summary
 from sparring.recipes.tasks import plan
+from sparring.recipes.workers import Here
 from tests.data.layouts import picture
 from tests.reference import published as theirs
 
@@ -23,8 +24,9 @@ DATA = ["--data", "synthetic", "--budget", "smoke", "--out", "res", "--runs", "r
 
 @pytest.fixture
 def home(tmp_path, monkeypatch):
-    """A folder with checkpoints for the four classes of the synthetic images."""
+    """A folder with checkpoints for the four classes of the synthetic images; this process does the work."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sparring.recipes.workers.Local", lambda *_, **__: Here())
     torch.manual_seed(0)
     supervised = theirs.lived_in(theirs.Classifier())
     supervised.fc = torch.nn.Linear(supervised.features, 4)
