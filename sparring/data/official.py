@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from sparring.data import transfer_layouts as layouts
 from sparring.data.decode import Progress
 from sparring.data.download import alone, fetch
 from sparring.data.imagenet import TINY_ZIP, imagenet, imagenet100, tiny_imagenet
-from sparring.data.splits import Splits
+from sparring.data.splits import Splits, told_apart
 
 Read = Callable[[Path, int], Splits | None]
 """From a folder and a seed to the splits; None if the data set is not there."""
@@ -119,14 +120,50 @@ def splits(name: str, root: Path, *, seed: int, download: bool = False, progress
         found = source.read(root, seed)
     if found is None:
         raise ValueError(absent(name, root))
-    if found.sizes != source.sizes:
-        have, published = (", ".join(f"{n:,}" for n in sizes if n) for sizes in (found.sizes, source.sizes))
+    _seen[name, root] = other = _other(name, root, found)
+    if other is not None:
         warnings.warn(
-            f"{name} in {root} has {have} images (training, validation where there is one, test), but the published "
-            f"numbers are {published}: figures on it are not figures on {name}",
+            f"{name} in {root}: {other.words} (training, validation where there is one, test): figures on it are not "
+            f"figures on {name}",
             stacklevel=2,
         )
     return found
+
+
+OTHER_NUMBERS = "not the published numbers of images"
+
+
+@dataclass(frozen=True)
+class OtherCopy:
+    """A copy of a data set that has other than the published numbers of images."""
+
+    words: str
+    """Which it has, beside every figure."""
+    digest: str
+    """Tells it from other such copies, wherever they are mounted."""
+
+
+_seen: dict[tuple[str, Path], OtherCopy | None] = {}
+"""What each folder held when it was last read: a million files are listed once."""
+
+
+def other_copy(name: str, root: Path) -> OtherCopy | None:
+    """The copy of the data set `name` (of SOURCES) below `root`; None if it is the published one, or not there."""
+    if (name, root) not in _seen:
+        found = SOURCES[name].read(root, 0) if root.is_dir() else None
+        if found is None:
+            return None
+        _seen[name, root] = _other(name, root, found)
+    return _seen[name, root]
+
+
+def _other(name: str, root: Path, found: Splits) -> OtherCopy | None:
+    if found.sizes == SOURCES[name].sizes:
+        return None
+    have, published = (", ".join(f"{n:,}" for n in sizes if n) for sizes in (found.sizes, SOURCES[name].sizes))
+    parts = (part.files for part in (found.train, found.val, found.test) if part)
+    files = {os.path.relpath(file, root): file for part in parts for file in part}
+    return OtherCopy(f"{OTHER_NUMBERS}: {have} instead of {published}", told_apart(files))
 
 
 def absent(name: str, root: Path) -> str:

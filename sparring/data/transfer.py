@@ -17,7 +17,7 @@ from sparring.data.cifar import CIFAR, URL, load_cifar
 from sparring.data.color import gray
 from sparring.data.decode import Progress
 from sparring.data.images import ImageSet, StreamedImages, held_out
-from sparring.data.official import SOURCES, absent, splits
+from sparring.data.official import OTHER_NUMBERS, SOURCES, absent, splits
 from sparring.data.sets import data_folder
 from sparring.data.small import textures
 from sparring.measuring import TransferConfig
@@ -68,7 +68,7 @@ def open_target(name: str, config: TransferConfig, size: int, *, progress: Progr
         train, test = opened(parts.train), opened(parts.test)
         official = opened(parts.val) if parts.val else None
     divided = "official splits" if name != "caltech101" else f"30 training images a class drawn by seed {config.seed}"
-    note = "" if complete else "; not the published numbers of images"
+    note = "" if complete else f"; {OTHER_NUMBERS}"
     if official is not None:
         return Target(train, official, test, divided + note)
     kept, out = held_out(train.labels, len(train), HELD_OUT, config.seed)

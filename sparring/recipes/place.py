@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sparring.config import DataConfig, EvaluationConfig, RunConfig
 from sparring.recipes.budgets import Budget, brought
 from sparring.recipes.measurements import PATHS, digest_of
 from sparring.recipes.recipe import Recipe, Row, derived
 
-SIZED = 1000
-"""So many files of a folder of images are told apart by their sizes too; the others by their names alone."""
+if TYPE_CHECKING:
+    from sparring.data.official import OtherCopy
 
 
 @dataclass(frozen=True)
@@ -123,24 +122,32 @@ def written(value: Any) -> str:
 
 
 def identified(config: RunConfig) -> RunConfig:
-    """What is trained, wherever it is: a folder's images stand in its place, and how it is evaluated is left out."""
+    """What is trained, wherever it is: a folder's images stand in its place, those of a data set only if they are not the
+    published ones, and how it is evaluated is left out."""
     data, held = config.data, config.data.name == "folder"
     roots = {key: getattr(data, key) if held else None for key in PATHS}
     roots = {key: root and f"images {fingerprint(root)}" for key, root in roots.items()}
+    if other := other_images(config):
+        roots["root"] = f"images {other.digest}"
     return replace(config, data=replace(data, download=False, **roots), evaluation=EvaluationConfig())
+
+
+def other_images(config: RunConfig) -> OtherCopy | None:
+    """The copy of a data set that is no copy of the published one."""
+    from sparring.data.official import SOURCES, other_copy
+    from sparring.data.sets import data_folder
+
+    return other_copy(config.data.name, data_folder(config.data)) if config.data.name in SOURCES else None
 
 
 @functools.cache
 def fingerprint(root: str) -> str:
-    """Tells a folder of images from others, wherever it is mounted: of all its files' names and of some of their sizes."""
-    files = {
-        str(file.relative_to(root)): file
-        for folder, _, names in os.walk(root, followlinks=True)
-        for file in (Path(folder) / name for name in names)
-    }
-    sized = sorted(files)[:: 1 + len(files) // SIZED]
-    said = [*sorted(files), *(str(files[name].stat().st_size) for name in sized)]
-    return hashlib.sha256("\n".join(said).encode()).hexdigest()[:8]
+    """Tells a folder of images from others, wherever it is mounted."""
+    from sparring.data.splits import told_apart
+
+    walked = ((Path(folder), names) for folder, _, names in os.walk(root, followlinks=True))
+    files = (folder / name for folder, names in walked for name in names)
+    return told_apart({str(file.relative_to(root)): file for file in files})
 
 
 def folder_of(row: Row, seed: int, budget: Budget, place: Place) -> Path:

@@ -312,7 +312,9 @@ class TestSources:
     @pytest.mark.filterwarnings("default")
     def test_other_numbers_than_the_published_ones_are_told(self, tmp_path):
         layouts.pets(tmp_path)
-        with pytest.warns(UserWarning, match=r"pets in .* has 6, 6 images .* published numbers are 3,680, 3,669"):
+        with pytest.warns(
+            UserWarning, match=r"pets in .*: not the published numbers of images: 6, 6 instead of 3,680, 3,669"
+        ):
             read("pets", tmp_path)
 
     def test_training_on_one_takes_training_and_validation_images(self, tmp_path):

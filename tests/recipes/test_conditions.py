@@ -8,15 +8,18 @@ from pathlib import Path
 import pytest
 
 from sparring.config import DataConfig, RunConfig
+from sparring.data import load_images
+from sparring.data.official import SOURCES
 from sparring.evaluation.protocols import Own
 from sparring.recipes import conditions
 from sparring.recipes.budgets import BUDGETS
 from sparring.recipes.cell import Cell, measured_file
 from sparring.recipes.measurements import Clean, Robust, digest_of
-from sparring.recipes.place import Place, configured, folder_of
+from sparring.recipes.place import Place, configured, folder_of, identified
 from sparring.recipes.recipe import Under, derived
 from sparring.recipes.reproduce import find, recipes
 from sparring.training import resolve
+from tests.data import layouts
 from tests.recipes.tiny import BUDGET, RECIPE, place
 from tests.settings import IMAGES_ELSEWHERE, NONE_OF_A_FIGURE
 
@@ -218,3 +221,36 @@ def test_other_images_of_as_many_channels_keep_views_and_normalisation():
         "views and normalisation are those of digits, not the recipe's: its images have 1 channel, those of cifar10 3"
     )
     assert Place().adapted(run) is None
+
+
+def test_a_copy_that_is_not_the_published_set_is_another_training(tmp_path, monkeypatch):
+    def cell(root, *more):
+        layouts.imagenet(tmp_path / root, ("n01440764", "n01443537", *more))
+        return at(root)
+
+    def at(root, **more):
+        where = Place(DataConfig("imagenet", root=str(tmp_path / root), **more), runs=tmp_path, out=tmp_path)
+        return Cell(RECIPE, ROW, 0, BUDGET, where)
+
+    none, half, other = at("none"), cell("half"), cell("other", "n01484850")
+    shutil.copytree(tmp_path / "half", tmp_path / "mounted")
+    assert len({none.home, half.home, other.home}) == 3
+    assert half.home == at("mounted").home == at("half", download=True).home
+    written(half, data="imagenet")
+    with pytest.raises(ValueError, match=r"data\.root is images \w+ there and images \w+ here: choose another --out"):
+        other.finished()
+    # a set of the published numbers is the same wherever it lies
+    monkeypatch.setitem(SOURCES, "imagenet", replace(SOURCES["imagenet"], sizes=(6, 0, 3)))
+    monkeypatch.setattr("sparring.data.official._seen", {})
+    assert at("other").home == none.home != at("half").home
+
+
+def test_images_are_listed_once_to_be_loaded_and_told_apart(tmp_path, monkeypatch):
+    layouts.imagenet(tmp_path)
+    listed, read = [], SOURCES["imagenet"].read
+    monkeypatch.setitem(SOURCES, "imagenet", replace(SOURCES["imagenet"], read=lambda *a: listed.append(a) or read(*a)))
+    data = DataConfig("imagenet", root=str(tmp_path), image_size=8)
+    with pytest.warns(UserWarning, match="not the published numbers of images: 6, 3 instead of 1,281,167, 50,000"):
+        load_images(data, seed=0)
+    assert identified(RunConfig(data=data)).data.root
+    assert len(listed) == 1
