@@ -28,6 +28,7 @@ from sparring.recipes.place import (
     departures,
     departures_in_words,
     folder_of,
+    other_images,
     result_file,
     written,
 )
@@ -211,6 +212,8 @@ def write_cell(cell: Cell) -> None:
         about["adapted"] = adapted
     if computed := departures_in_words(row, cell.budget, cell.place):
         about["computed"] = computed
+    if other := other_images(cell.config):
+        about["images"] = other.words
     if row.given is not None:
         from sparring.recipes.given import of_weights as make
     else:

@@ -231,8 +231,8 @@ def measured_words(recipe: Recipe, budget: Budget, results: Sequence[Mapping[str
         words[name] += f", layer {' or '.join(sorted(layers))}" if len(layers) > 1 and None not in layers else ""
     for result in results:
         words |= {name: f"left out: {why}" for name, why in result.get("left_out", {}).items() if name not in words}
-    adapted = dict.fromkeys(result["adapted"] for result in results if "adapted" in result)
-    words |= {"images": "; ".join(adapted)} if adapted else {}
+    said = dict.fromkeys(result[name] for name in ("adapted", "images") for result in results if name in result)
+    words |= {"images": "; ".join(said)} if said else {}
     words |= {"training": how} if (how := computed(recipe, results)) else {}
     return words | {derived.mark.strip(): derived.words for column in columns for derived in column.derived}
 

@@ -151,3 +151,6 @@ def test_rows_and_seeds_without_a_result_are_listed(tmp_path):
 def test_images_of_another_kind_are_said_beside_the_figures():
     lines = table(RECIPE, SHORT, [RUNS[0] | {"adapted": "views and normalisation are those of digits"}, RUNS[3]])
     assert "- images: views and normalisation are those of digits" in lines
+    other = {"images": "not the published numbers of images: 6, 3 instead of 9, 3"}
+    lines = table(RECIPE, SHORT, [RUNS[0] | other | {"adapted": "views are those of digits"}, RUNS[3] | other])
+    assert f"- images: views are those of digits; {other['images']}" in lines

@@ -13,7 +13,7 @@ from sparring.data.official import SOURCES
 from sparring.evaluation.protocols import Own
 from sparring.recipes import conditions
 from sparring.recipes.budgets import BUDGETS
-from sparring.recipes.cell import Cell, measured_file
+from sparring.recipes.cell import Cell, measured_file, write_cell
 from sparring.recipes.measurements import Clean, Robust, digest_of
 from sparring.recipes.place import Place, configured, folder_of, identified
 from sparring.recipes.recipe import Under, derived
@@ -239,6 +239,12 @@ def test_a_copy_that_is_not_the_published_set_is_another_training(tmp_path, monk
     written(half, data="imagenet")
     with pytest.raises(ValueError, match=r"data\.root is images \w+ there and images \w+ here: choose another --out"):
         other.finished()
+    monkeypatch.setattr("sparring.recipes.cell.gathered", lambda cell: {})
+    write_cell(half)
+    said = "not the published numbers of images: 4, 2 instead of 1,281,167, 50,000"
+    assert json.loads(half.file.read_text())["images"] == said
+    write_cell(none)
+    assert "images" not in json.loads(none.file.read_text())
     # a set of the published numbers is the same wherever it lies
     monkeypatch.setitem(SOURCES, "imagenet", replace(SOURCES["imagenet"], sizes=(6, 0, 3)))
     monkeypatch.setattr("sparring.data.official._seen", {})

@@ -125,6 +125,11 @@ def test_a_missing_protocol_version_is_said(results):
     assert ["TRADES", "1", "-", "51.9", "20.0", "38.2", "0.50"] in rows_of(document)
 
 
+def test_images_that_are_not_the_published_ones_are_said(results):
+    result(results, "TRADES", 0, 0.2, images="not the published numbers of images: 6 instead of 9")
+    assert "images: not the published numbers of images: 6 instead of 9" in page_of(results)[0]
+
+
 def test_results_that_are_no_recipes_are_there_too(results):
     more = {"experiment": "mine", "results": {"knn": {"accuracy": 0.5, "protocol": "knn v1", "layer": "h"}}}
     more["results"]["knn"] |= {"n_train": 5, "n_test": 6}
