@@ -151,7 +151,7 @@ def reproduce(words: list[str]) -> int:
         sentences += [f"failed: {line}" for line in recipes.described(_run(tasks, count, _one(read, "ray", None)))]
     for recipe in chosen:
         try:
-            print(recipes.write_summary(recipe, BUDGETS[budget], place), end="\n\n", flush=True)
+            print(recipes.write_summary(recipe, BUDGETS[budget], place, sentences.append), end="\n\n", flush=True)
         except ValueError as error:
             sentences.append(f"no table: {error}")
     for sentence in sentences:

@@ -12,6 +12,7 @@ from sparring.recipes.judgements import JUDGED, brief, by_claim, verdict_of
 from sparring.recipes.keys import completed
 from sparring.recipes.recipe import Recipe
 from sparring.recipes.reproduce import find, shown_columns, table, verdicts, where_measured
+from sparring.recipes.result_files import check_once
 from sparring.reporting import read_results, results_table
 
 
@@ -58,13 +59,7 @@ def grouped(paths: Iterable[Path]) -> Sorted:
 
 def _check(group: Group, results: Mapping[Path, Mapping[str, Any]]) -> None:
     """A ValueError for figures that cannot share a table, or two of one row and seed."""
-    seen: dict[tuple[str, int], Path] = {}
-    for file, result in results.items():
-        first = seen.setdefault((result["row"], result["seed"]), file)
-        if first != file:
-            raise ValueError(
-                f"{first} and {file} are both row {result['row']!r}, seed {result['seed']}: keep them in two folders of results"
-            )
+    check_once(results)
     shown_columns(group.recipe, group.budget, group.results)
 
 

@@ -11,12 +11,12 @@ from html import escape
 from typing import Any
 
 import sparring.recipes
+from sparring.recipes import result_files
 from sparring.recipes.aggregate import aggregate, computed, few_seeds, key, missing_words, words_of
 from sparring.recipes.budgets import BUDGETS, Budget, brought
 from sparring.recipes.given import check_weights, wanted
 from sparring.recipes.grid import Failure, Tell, run_grid
 from sparring.recipes.judgements import Judged, brief, by_claim, counted, flat
-from sparring.recipes.keys import completed
 from sparring.recipes.paper import as_printed
 from sparring.recipes.place import Place, data_label, departures_in_words, slug
 from sparring.recipes.recipe import Column, Recipe, Row
@@ -24,7 +24,6 @@ from sparring.recipes.relative import behind, behind_printed
 from sparring.recipes.tasks import CellTask, merged, plan
 from sparring.recipes.work import LOG
 from sparring.recipes.workers import Here, Workers
-from sparring.reporting import read_results
 from sparring.reporting.page import write_page
 from sparring.reporting.table import ALIKE, hardware, measured_alike
 from sparring.training.run_folder import write_json
@@ -65,7 +64,7 @@ def reproduce(
     failures = run_grid(plan([recipe], budget, place, rows=rows, seeds=seeds), workers or Here(), tell)
     if failures:
         raise RuntimeError("\n".join(described(failures)))
-    return summary(recipe, budget, place)
+    return summary(recipe, budget, place, tell)
 
 
 def planned(
@@ -91,7 +90,7 @@ def planned(
 
 def _check_computed(recipe: Recipe, budget: Budget, place: Place) -> None:
     """A ValueError if what is there of these images was computed otherwise than this would be."""
-    there = _results(recipe, budget, place).get(data_label(recipe, place), [])
+    there = result_files.read(recipe, budget, place, lambda line: None).get(data_label(recipe, place), [])
     rows = [row for row in recipe.rows if recipe.trains(row)]
     computed(recipe, [*there, *({"computed": departures_in_words(row, budget, place)} for row in rows)])
 
@@ -101,11 +100,12 @@ def described(failures: Iterable[Failure]) -> list[str]:
     return [f"{failure.task.words}: {failure.sentence} ({failure.task.home / LOG})" for failure in failures]
 
 
-def summary(recipe: Recipe, budget: Budget, place: Place) -> str:
+def summary(recipe: Recipe, budget: Budget, place: Place, tell: Tell = print) -> str:
     """The table and the verdicts of all results of this recipe and budget in `place.out`, as Markdown: one of each data set,
-    that of `place` first, with a line of what is missing. Raises ValueError for figures measured unlike in one column."""
+    that of `place` first, with a line of what is missing. `tell` takes a sentence for each file that is left out. Raises
+    ValueError for figures measured unlike in one column, and for two results of one row and seed."""
     budget = budget.of(recipe.name)
-    return _summaries(recipe, budget, place, _results(recipe, budget, place).values())
+    return _summaries(recipe, budget, place, result_files.read(recipe, budget, place, tell).values())
 
 
 def _summaries(recipe: Recipe, budget: Budget, place: Place, groups: Collection[list[dict[str, Any]]]) -> str:
@@ -137,11 +137,11 @@ def _not_given(recipe: Recipe, results: Sequence[Mapping[str, Any]]) -> list[str
     return [f"- {wanted(row)}" for row in recipe.rows if row.given is not None and row.name not in measured]
 
 
-def write_summary(recipe: Recipe, budget: Budget, place: Place) -> str:
+def write_summary(recipe: Recipe, budget: Budget, place: Place, tell: Tell = print) -> str:
     """`summary`, which is written beside the results too: summary-BUDGET.md, the figures in summary-BUDGET.json,
     and a recipe's drawings in BUDGET.html. Names of a further data set's figures and drawings end in its own."""
     budget = budget.of(recipe.name)
-    folder, groups = place.out / recipe.name, _results(recipe, budget, place)
+    folder, groups = place.out / recipe.name, result_files.read(recipe, budget, place, tell)
     text = _summaries(recipe, budget, place, groups.values())
     if groups:
         (folder / f"summary-{budget.name}.md").write_text(text + "\n")
@@ -155,16 +155,6 @@ def write_summary(recipe: Recipe, budget: Budget, place: Place) -> str:
         if recipe.drawings is not None:
             write_page(drawn(recipe, budget, results), folder / f"{name}.html")
     return text
-
-
-def _results(recipe: Recipe, budget: Budget, place: Place) -> dict[str, list[dict[str, Any]]]:
-    """Results by what their images are called, those of `place` first: no figure of one is compared with one of another."""
-    found = (place.out / recipe.name).glob(f"*-{budget.name}-seed*.json")
-    files = [file for file in found if not file.name.startswith("summary-")]
-    read = [completed(result) for result in read_results(files) if result["budget"] in budget.labels]
-    ours = data_label(recipe, place)
-    labels = sorted({result["data"] for result in read}, key=lambda data: (data != ours, data))
-    return {data: [result for result in read if result["data"] == data] for data in labels}
 
 
 def table(recipe: Recipe, budget: Budget, results: Sequence[dict[str, Any]]) -> list[str]:

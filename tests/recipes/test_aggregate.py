@@ -1,11 +1,13 @@
 """Figures over seeds as they are printed and written."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from sparring.cli import main
 from sparring.recipes.aggregate import aggregate, figure, missing_words
 from sparring.recipes.budgets import BUDGETS
 from sparring.recipes.claims import Claim
@@ -154,3 +156,27 @@ def test_images_of_another_kind_are_said_beside_the_figures():
     other = {"images": "not the published numbers of images: 6, 3 instead of 9, 3"}
     lines = table(RECIPE, SHORT, [RUNS[0] | other | {"adapted": "views are those of digits"}, RUNS[3] | other])
     assert f"- images: views are those of digits; {other['images']}" in lines
+
+
+def test_files_that_stand_in_no_table_are_named(tmp_path, capsys, monkeypatch):
+    recipe, own = "ascl.table4", Path(__file__).parents[2] / "results"
+    shutil.copytree(own / recipe, tmp_path / recipe)
+    monkeypatch.chdir(tmp_path)
+    words = ["reproduce", recipe, "--budget", "short", "--summary", "--out", "."]
+    assert main(words) == 0 and capsys.readouterr().err == ""
+    file = Path(recipe) / "ascl-leaked-short-seed1.json"
+    kept = file.read_text()
+    file.write_text(kept.replace(json.dumps(SHORT.of(recipe).label), '"short: some epochs"'))
+    assert main(words) == 1
+    out, error = capsys.readouterr()
+    assert "ASCL-Leaked seed 1" in out.splitlines()[-2]
+    said = f"left out: {file}: its size is 'short: some epochs', which this version does not call short"
+    assert error == f"sparring: {said}\n"
+    file.write_text(kept)
+    shutil.copy(file, file.with_name("again-short-seed1.json"))
+    assert main(words) == 1
+    out, error = capsys.readouterr()
+    again = file.with_name("again-short-seed1.json")
+    assert out == "" and error.startswith(
+        f"sparring: no table: {again} and {file} are both row 'ASCL-Leaked', seed 1: keep"
+    )
