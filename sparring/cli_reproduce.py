@@ -87,6 +87,7 @@ def reproduce(words: list[str]) -> int:
     from sparring.recipes.budgets import BUDGETS
     from sparring.recipes.given import bring, on_official_files
     from sparring.recipes.place import place_of
+    from sparring.recipes.result_files import check_any
     from sparring.reporting.page import check_folder
 
     if "list" in read.positional and len(read.positional) > 1:
@@ -135,6 +136,7 @@ def reproduce(words: list[str]) -> int:
     if "summary" in read.options:
         for option in [*({"rows", "seeds"} & read.options.keys()), *read.settings]:
             raise ValueError(f"--summary prints all that is there: leave --{option} out")
+        check_any(chosen, place)
     else:
         check_folder("out", place.out)
         check_folder("runs", place.runs)

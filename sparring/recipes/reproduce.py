@@ -110,8 +110,7 @@ def summary(recipe: Recipe, budget: Budget, place: Place, tell: Tell = print) ->
 
 def _summaries(recipe: Recipe, budget: Budget, place: Place, groups: Collection[list[dict[str, Any]]]) -> str:
     if not groups:
-        said = f"{recipe.name}: there are no results of budget {budget.name} in {place.out / recipe.name}"
-        return "\n".join([said, *_not_given(recipe, [])])
+        return "\n".join([result_files.none_words(recipe, budget, place), *_not_given(recipe, [])])
     return "\n\n".join(_summary(recipe, budget, results) for results in groups)
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sparring.recipes.budgets import Budget
+from sparring.recipes.budgets import BUDGETS, Budget
 from sparring.recipes.grid import Tell
 from sparring.recipes.keys import completed
 from sparring.recipes.place import Place, data_label
@@ -18,6 +18,20 @@ def files(recipe: Recipe, place: Place, size: str = "*") -> list[Path]:
     """Those of a size by their names, or of all; summaries are none."""
     found = (place.out / recipe.name).glob(f"*-{size}-seed*.json")
     return sorted(file for file in found if not file.name.startswith("summary-"))
+
+
+def check_any(recipes: Sequence[Recipe], place: Place) -> None:
+    """A ValueError if there are results of none of these recipes, at whatever size."""
+    if not any(files(recipe, place) for recipe in recipes):
+        which = recipes[0].name if len(recipes) == 1 else f"any of {len(recipes)} recipes"
+        raise ValueError(f"there are no results of {which} in {place.out}: leave --summary out to make them")
+
+
+def none_words(recipe: Recipe, budget: Budget, place: Place) -> str:
+    """That there are no results of this size, and of which other sizes there are some."""
+    others = [name for name in BUDGETS if files(recipe, place, name)]
+    there = f"; there are results of budget {' and '.join(others)}: add --budget {others[0]}" if others else ""
+    return f"{recipe.name}: there are no results of budget {budget.name} in {place.out / recipe.name}{there}"
 
 
 def read(recipe: Recipe, budget: Budget, place: Place, tell: Tell) -> dict[str, list[dict[str, Any]]]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 from dataclasses import replace
 from pathlib import Path
@@ -405,9 +406,28 @@ def test_list_and_summary(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main(["reproduce", "list"]) == 0
     assert "ascl.table2" in capsys.readouterr().out
-    assert main(["reproduce", "ascl.table2", "--budget", "smoke", "--summary"]) == 0
-    assert "there are no results of budget smoke" in capsys.readouterr().out
     assert summary(find("ascl.table2"), SMOKE, place(tmp_path)).startswith("ascl.table2: there are no results")
+
+
+@pytest.mark.parametrize(
+    ("which", "said"), [("ascl.table2", "ascl.table2"), ("--all", f"any of {len(recipes())} recipes")]
+)
+def test_a_summary_of_nothing_is_refused_and_other_sizes_are_named(which, said, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words = ["reproduce", which, "--summary", "--out", "mine"]
+    for _ in range(2):  # a folder that is not there, and an empty one
+        assert main(words) == 2
+        sentence = f"sparring: error: there are no results of {said} in mine: leave --summary out to make them\n"
+        assert capsys.readouterr() == ("", sentence)
+        (tmp_path / "mine" / "ascl.table2").mkdir(parents=True, exist_ok=True)
+    own = Path(__file__).parents[2] / "results"
+    (tmp_path / "mine").rename(tmp_path / "empty")
+    shutil.copytree(own / "ascl.table2", tmp_path / "mine" / "ascl.table2")
+    assert main(words) == 0
+    said = (
+        "there are no results of budget full in mine/ascl.table2; there are results of budget short: add --budget short"
+    )
+    assert f"ascl.table2: {said}\n" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
