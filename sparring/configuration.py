@@ -142,8 +142,9 @@ def _meanings(cls: type) -> dict[str, str]:
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
     """The known word that `word` was probably meant to be."""
-    found = difflib.get_close_matches(word.lower(), list(known), n=1, cutoff=0.6)
-    return found[0] if found else None
+    lower = {each.lower(): each for each in known}
+    found = difflib.get_close_matches(word.lower(), lower, n=1, cutoff=0.6)
+    return lower[found[0]] if found else None
 
 
 def radius(value: Any) -> float:

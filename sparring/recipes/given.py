@@ -132,10 +132,11 @@ def check_weights(recipe: Recipe, rows: Sequence[str], budget: Budget, place: Pl
     from sparring.encoders.published import load_published
     from sparring.recipes.place import configured
 
-    for name in rows:
-        if not_given(recipe.row(name), budget):
-            raise ValueError(wanted(recipe.row(name)))
-    chosen = [row for row in recipe.rows if row.given and row.given.weights and row.name in (rows or {row.name})]
+    asked = [recipe.row(name) for name in rows]
+    for row in asked:
+        if not_given(row, budget):
+            raise ValueError(wanted(row))
+    chosen = [row for row in asked or recipe.rows if row.given and row.given.weights]
     train = load_images(configured(chosen[0], 0, budget, place).data, seed=0)[0] if chosen else None
     for row in chosen:
         assert row.given is not None and row.given.weights is not None and train is not None

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from sparring.config import RunConfig
+from sparring.configuration import nearest
 from sparring.measuring import Fitted, LatentConfig, RobustnessConfig, WeightsConfig
 from sparring.recipes.along import Along
 from sparring.recipes.claims import Above, Change, Claim, Colours, Trend
@@ -145,14 +145,14 @@ class Recipe:
         return self.make is None and row.given is None
 
     def row(self, name: str) -> Row:
-        """The row of that name; a ValueError that lists the rows if there is none."""
-        found = [row for row in self.rows if row.name == name]
+        """The row of that name, in whatever case; a ValueError that lists the rows if there is none."""
+        found = [row for row in self.rows if row.name.lower() == name.lower()]
         if not found:
-            near = difflib.get_close_matches(name, [row.name for row in self.rows], n=1)
-            hint = f"; did you mean {near[0]}?" if near else ""
+            near = nearest(name, [row.name for row in self.rows])
+            hint = f"; did you mean {near}?" if near else ""
             hint += " (several rows are separated by ';')" if "," in name else ""
             raise ValueError(
-                f"{self.name} has no row {name!r}; its rows are {', '.join(row.name for row in self.rows)}{hint}"
+                f"{self.name} has no row {name!r}; its rows are {'; '.join(r.name for r in self.rows)}{hint}"
             )
         return found[0]
 

@@ -303,9 +303,10 @@ def test_a_front_lies_above_another_at_the_same_clean_accuracy():
             "there is no recipe 'ascl.tabel2': `sparring reproduce list` names them; did you mean ascl.table2",
         ),
         (["ascl.table2", "--budget", "tiny"], "--budget must be one of full, short, smoke, not 'tiny'"),
-        (["ascl.table2", "--rows", "Nobody"], "ascl.table2 has no row 'Nobody'; its rows are natural, ADV"),
+        (["ascl.table2", "--rows", "Nobody"], "ascl.table2 has no row 'Nobody'; its rows are natural; ADV"),
+        (["clae.table1", "--rows", "simcrl"], "; SimCLR+CLAE, eps 0.07; did you mean SimCLR?"),
         (["ascl.table2", "--rows", ""], "--rows names no row; rows of ascl.table2 are natural; ADV"),
-        (["ascl.table2", "--rows", "Natural"], "; did you mean natural?"),
+        (["ascl.table2", "--rows", "Naturla"], "; did you mean natural?"),
         (["ascl.table2", "--rows", "natural,ADV"], "(several rows are separated by ';')"),
         (
             ["ascl.table2", "--budget", "short", "--data", "digits"],
@@ -400,6 +401,11 @@ def test_a_table_that_cannot_be_made_keeps_no_other_from_being_printed(tmp_path,
         assert error.startswith("sparring: no table: ascl.table2: pgd-2: figures of different protocols cannot share a")
         assert error.count("\n") == 1
     assert (tmp_path / "results" / "ascl.table4" / "summary-smoke-seed-set.json").exists()
+
+
+def test_a_row_is_found_in_whatever_case():
+    assert find("clae.table1").row("simclr").name == "SimCLR"
+    assert find("clae.table1").row("uel+clae, EPS 0.03").name == "UEL+CLAE, eps 0.03"
 
 
 def test_list_and_summary(capsys, tmp_path, monkeypatch):
