@@ -7,7 +7,6 @@ log.txt says who did what when.
 
 from __future__ import annotations
 
-import json
 import shlex
 import shutil
 from dataclasses import asdict, dataclass, replace
@@ -35,6 +34,7 @@ from sparring.recipes.place import (
 from sparring.recipes.recipe import Recipe, Row
 from sparring.recipes.workers import loaders
 from sparring.reporting import read_results
+from sparring.reporting.run_folder import read_json, read_lines
 from sparring.reporting.table import SCHEMA
 
 
@@ -251,14 +251,14 @@ def gathered(cell: Cell) -> dict[str, Any]:
     from sparring.training.run_folder import load_config
 
     results, more = figures(cell)
-    environment = json.loads((cell.run / "environment.json").read_text())
-    del environment["command"]
+    environment = read_json(cell.run / "environment.json")
+    environment.pop("command", None)
     complete = asdict(load_config(cell.run)) | {"evaluation": asdict(resolve(cell.config).evaluation)}
     for key in PATHS:
         complete["data"][key] = complete["data"][key] and "IMAGES"
     # how many there were is the machine's, and changes no figure
     complete["data"]["workers"] = cell.config.data.workers
-    epochs = [json.loads(line) for line in (cell.run / "metrics.jsonl").read_text().splitlines()]
+    epochs = read_lines(cell.run / "metrics.jsonl")
     return {
         "rows": [each.name for each in cell.recipe.rows],
         "paper": cell.row.paper,

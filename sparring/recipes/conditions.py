@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from sparring.config import NO_FIGURE, ROOTS
 from sparring.recipes.measurements import Robust, Transferred, changed, versions
 from sparring.recipes.place import identified
+from sparring.reporting.run_folder import read_json
 
 if TYPE_CHECKING:
     from sparring.recipes.cell import Cell
@@ -90,19 +92,21 @@ def once(file: Path, conditions: dict[str, Any], make: Callable[[], dict[str, An
     from sparring.training.run_folder import write_json
 
     if not kept(file, conditions):
+        if file.exists() and _read(file) is None:
+            warnings.warn(f"{file} is damaged: measured again", stacklevel=2)
         file.parent.mkdir(parents=True, exist_ok=True)
         write_json(file, {"conditions": conditions, "figures": make()})
     return figures_in(file)
 
 
 def kept(file: Path, conditions: dict[str, Any]) -> bool:
-    """Whether `file` holds figures taken under these conditions.
+    """Whether `file` holds figures taken under these conditions; a damaged one holds none.
 
     Those of an earlier version say but the versions of their protocols, which must be today's; its name tells the settings.
     """
-    if not file.exists():
+    read = _read(file) if file.exists() else None
+    if read is None:
         return False
-    read = json.loads(file.read_text())
     if "conditions" in read:
         return read["conditions"] == plain(conditions)
     today = versions()
@@ -111,8 +115,16 @@ def kept(file: Path, conditions: dict[str, Any]) -> bool:
 
 def figures_in(file: Path) -> dict[str, Any]:
     """The figures of a measurement's file."""
-    read = json.loads(file.read_text())
+    read = read_json(file)
     return read["figures"] if "conditions" in read else read
+
+
+def _read(file: Path) -> dict[str, Any] | None:
+    try:
+        read = read_json(file)
+    except ValueError:
+        return None
+    return None if "conditions" in read and not isinstance(read.get("figures"), dict) else read
 
 
 def _labels(read: Mapping[str, Any]) -> Iterator[tuple[str, int]]:

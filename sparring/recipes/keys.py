@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
 from statistics import fmean
 from typing import Any
+
+from sparring.reporting.run_folder import read_lines
 
 ABSOLUTE = {
     "intra": "mean cosine distance to the other clean images of the class",
@@ -94,7 +95,7 @@ def last_epochs(results: dict[str, Any]) -> dict[str, Any]:
 
 def counts(run: Path) -> dict[str, Any]:
     """Positives and negatives an anchor of a method that selects them, in the first and the last epoch (ASCL, Fig. 4)."""
-    epochs = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    epochs = read_lines(run / "metrics.jsonl")
     found = {}
     for when, epoch in (("first", epochs[0]), ("last", epochs[-1])):
         for short, name in (("pos", "positives"), ("neg", "negatives")):

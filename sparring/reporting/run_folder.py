@@ -79,7 +79,7 @@ def read_run(path: Path) -> RunFolder:
         config=config,
         config_text=text,
         environment=_json(path / "environment.json"),
-        metrics=_lines(path / "metrics.jsonl"),
+        metrics=read_lines(path / "metrics.jsonl"),
         results=_json(path / "results.json"),
         analysis=analysis,
         arrays=arrays if analysis else {},
@@ -114,16 +114,19 @@ def clean_results(run: RunFolder) -> list[dict[str, Any]]:
     return found
 
 
-def _json(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
+def read_json(path: Path) -> dict[str, Any]:
+    """The JSON object of a file. Raises ValueError, with the file's name, if it holds none."""
     try:
-        read = json.loads(path.read_text())
-    except json.JSONDecodeError as error:
+        read = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is not valid JSON: {error}") from None
     if not isinstance(read, dict):
         raise ValueError(f"{path} must hold a JSON object, not a {type(read).__name__}")
     return read
+
+
+def _json(path: Path) -> dict[str, Any]:
+    return read_json(path) if path.is_file() else {}
 
 
 def _measured(path: Path, what: str, needs: Sequence[str], schema: int) -> dict[str, Any]:
@@ -148,9 +151,9 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
         raise ValueError(f"{path} cannot be read as arrays: {error}") from None
 
 
-def _lines(path: Path) -> list[dict[str, Any]]:
+def read_lines(path: Path) -> list[dict[str, Any]]:
     """Records of metrics.jsonl; a last line cut off by a crash is left out."""
-    lines = path.read_text().splitlines() if path.is_file() else []
+    lines = path.read_text(errors="replace").splitlines() if path.is_file() else []
     records = []
     for number, line in enumerate(lines, start=1):
         try:

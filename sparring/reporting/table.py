@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -10,9 +9,20 @@ from statistics import fmean, stdev
 from typing import Any
 
 from sparring.evaluation import paired_difference
+from sparring.reporting.run_folder import read_json
 
 SCHEMA = 1
-NEEDED = ("schema", "experiment", "row", "seed", "data", "budget", "config", "results", "environment")
+NEEDED = {
+    "schema": int,
+    "experiment": str,
+    "row": str,
+    "seed": int,
+    "data": str,
+    "budget": str,
+    "config": dict,
+    "results": dict,
+    "environment": dict,
+}
 """What a result file must say; `seconds` may stand beside them."""
 
 Key = tuple[str, str, str, str]
@@ -23,13 +33,15 @@ def read_results(paths: Iterable[Path]) -> list[dict[str, Any]]:
     """The result files, in the order of their names. Raises ValueError for a file that is none."""
     read = []
     for path in sorted(map(Path, paths)):
-        try:
-            result = json.loads(path.read_text())
-        except json.JSONDecodeError as error:
-            raise ValueError(f"{path} is not valid JSON: {error}") from None
-        missing = [key for key in NEEDED if not isinstance(result, dict) or key not in result]
+        result = read_json(path)
+        missing = [key for key in NEEDED if key not in result]
         if missing:
             raise ValueError(f"{path} is no result file: it lacks {', '.join(missing)}")
+        for key, kind in NEEDED.items():
+            if not isinstance(result[key], kind):
+                raise ValueError(f"{path} is no result file: its {key} is {str(result[key])[:40]}, no {kind.__name__}")
+        if wrong := [name for name, entry in result["results"].items() if not isinstance(entry, dict)]:
+            raise ValueError(f"{path} is no result file: its figure {wrong[0]} is no dict")
         if result["schema"] != SCHEMA:
             raise ValueError(f"{path} has schema {result['schema']}; this version reads schema {SCHEMA}")
         read.append(result)

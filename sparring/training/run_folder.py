@@ -207,7 +207,10 @@ def commit() -> str | None:
 def write_json(path: Path, values: Any) -> None:
     """Write a JSON file that is whole or absent."""
     temporary = path.with_name(f".{path.name}.{uuid4().hex}.writing")  # two runners may write it at once
-    temporary.write_text(json.dumps(values, indent=1) + "\n")
+    with temporary.open("w") as file:
+        file.write(json.dumps(values, indent=1) + "\n")
+        file.flush()
+        os.fsync(file.fileno())  # a machine that loses its power leaves no renamed but empty file
     temporary.replace(path)
 
 

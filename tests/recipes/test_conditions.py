@@ -13,7 +13,7 @@ from sparring.data.official import SOURCES
 from sparring.evaluation.protocols import Own
 from sparring.recipes import conditions
 from sparring.recipes.budgets import BUDGETS
-from sparring.recipes.cell import Cell, measured_file, write_cell
+from sparring.recipes.cell import Cell, gathered, measured_file, write_cell
 from sparring.recipes.measurements import Clean, Robust, digest_of
 from sparring.recipes.place import Place, configured, folder_of, identified
 from sparring.recipes.recipe import Under, derived
@@ -157,6 +157,23 @@ def test_a_measurement_is_taken_again_when_its_protocol_changed(cell, monkeypatc
     file.write_text(json.dumps({"own": {"protocol": "own v2", "n_test": 5}, "knn": {"protocol": "knn v1"}}))
     assert conditions.kept(file, clean.conditions)
     assert conditions.figures_in(file)["own"]["n_test"] == 5
+    # a damaged file holds nothing, and the log says so
+    asked = conditions.plain(clean.conditions)
+    for damaged in (b'{"conditions": {', b"\xff{}", b"[]", json.dumps({"conditions": asked}).encode()):
+        file.write_bytes(damaged)
+        assert not conditions.kept(file, clean.conditions)
+        with pytest.warns(UserWarning, match=f"{file.name} is damaged: measured again"):
+            take()
+    assert take() == 7
+
+
+def test_a_damaged_file_is_named(cell):
+    cell.run.mkdir(parents=True)
+    (cell.run / "environment.json").write_text('{"cut": ')
+    cell = replace(cell, recipe=replace(RECIPE, protocols=(), robustness=()))
+    (cell.run / "metrics.jsonl").write_text('{"epoch": 0}\n')
+    with pytest.raises(ValueError, match=r"run/environment\.json is not valid JSON"):
+        gathered(cell)
 
 
 def images(folder, size=3):

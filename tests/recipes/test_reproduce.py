@@ -160,7 +160,11 @@ def test_a_cell_is_run_once_and_continues_where_it_stopped(tmp_path, monkeypatch
     told.clear()
     reproduce(recipe, SMOKE, rows=[name], seeds=[0], place=where, tell=told.append)
     assert told == []
-    for damaged, says in (('{"a":', "is not valid JSON"), ("[]", "is no result file: it lacks schema")):
+    for damaged, says in (
+        ('{"a":', "is not valid JSON"),
+        ("[]", "must hold a JSON object, not a list"),
+        ("{}", "it lacks schema"),
+    ):
         file.write_text(damaged)
         with pytest.raises(ValueError, match=f"{says}.*; remove that file to have it made again"):
             whole.finished()

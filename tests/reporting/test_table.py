@@ -106,5 +106,16 @@ def test_bad_files_are_one_sentence(folder):
     bad.write_text('{"schema": 1, "row": "x"}')
     with pytest.raises(ValueError, match="lacks experiment, seed, data"):
         read_results([bad])
+    bad.write_bytes(b"\xff{}")
+    with pytest.raises(ValueError, match=r"bad\.json is not valid JSON: 'utf-8' codec"):
+        read_results([bad])
+    for changes, said in (
+        ({"seed": "a"}, "its seed is a, no int"),
+        ({"results": []}, r"its results is \[\], no dict"),
+        ({"results": {"knn": 0.5}}, "its figure knn is no dict"),
+    ):
+        bad.write_text(json.dumps(json.loads(write(folder, "SimCLR", 1, 0.5).read_text()) | changes))
+        with pytest.raises(ValueError, match=rf"bad\.json is no result file: {said}"):
+            read_results([bad])
     with pytest.raises(ValueError, match="has schema 9"):
         read_results([write(folder, "SimCLR", 1, 0.5, schema=9)])
