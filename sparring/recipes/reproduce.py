@@ -6,6 +6,7 @@ import difflib
 import functools
 import importlib
 import pkgutil
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
@@ -215,7 +216,9 @@ def measured_words(recipe: Recipe, budget: Budget, results: Sequence[Mapping[str
     columns = shown_columns(recipe, budget, results)
     for name in (key(column, budget) for column in columns):
         entries = [result["results"][name] for result in results if name in result["results"]]
-        words[name] = " or ".join(dict.fromkeys(entry.get("words") or entry.get("protocol", "") for entry in entries))
+        said = (entry.get("words") or entry.get("protocol", "") for entry in entries)
+        # the method and its epochs are the row's
+        words[name] = " or ".join(dict.fromkeys(re.sub(r" of \S+ after [\d,]+ epochs?$", "", each) for each in said))
         layers = {r["results"][name].get("layer"): r["row"] for r in reversed(results) if name in r["results"]}
         words[name] += f", layer {' or '.join(sorted(layers))}" if len(layers) > 1 and None not in layers else ""
     for result in results:

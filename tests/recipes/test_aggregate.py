@@ -135,6 +135,13 @@ def test_rows_may_differ_in_the_layer_and_it_is_said():
     assert "- pgd-20: PGD, layer h or z" in table(RECIPE, SHORT, runs)
 
 
+def test_what_is_measured_alike_of_several_methods_is_said_once():
+    runs = json.loads(json.dumps([RUNS[0], RUNS[3]]))
+    for each, method in zip(runs, ("acl after 8 epochs", "own_net after 1 epoch"), strict=True):
+        each["results"]["pgd-20"]["words"] = f"rocl-linear v1, 20 of 150 epochs on h of {method}"
+    assert "- pgd-20: rocl-linear v1, 20 of 150 epochs on h" in table(RECIPE, SHORT, runs)
+
+
 def test_rows_and_seeds_without_a_result_are_listed(tmp_path):
     written(tmp_path)
     last = write_summary(RECIPE, SHORT, Place(out=tmp_path)).splitlines()[-1]
