@@ -18,7 +18,7 @@ from sparring.exporting.keys import FORMATS, LIBRARIES, bare, check_same, model_
 from sparring.exporting.onnx import CHECK, MODEL, check_installed, write_onnx
 from sparring.exporting.pretrained import PretrainedEncoder
 from sparring.norms.dual import DOMAINS
-from sparring.reporting.run_folder import read_run
+from sparring.reporting.run_folder import own_folder, read_run
 from sparring.training import checkpoints, run_folder
 from sparring.training.resume import run_and_checkpoint
 from sparring.types import Domain
@@ -184,7 +184,7 @@ def _write(source: Source, encoder: ContrastiveEncoder, format: str, folder: Pat
         "features": encoder.features,
         "domain": source.domain,
         "norms": "one batch norm a layer" + (", extracted from two" if norms.has_domains(source.encoder) else ""),
-        "run": source.run.resolve().name,
+        "run": own_folder(source.run.resolve()).name,
         "checkpoint": source.checkpoint.name,
         "trained": {"sparring": trained.get("versions", {}).get("sparring"), "commit": trained.get("commit")},
         "exported": {"sparring": __version__, "commit": run_folder.commit()},

@@ -11,7 +11,7 @@ from typing import Any
 
 from sparring.config import NO_FIGURE
 from sparring.reporting.measured import Figure, figures_of
-from sparring.reporting.run_folder import RunFolder, read_run
+from sparring.reporting.run_folder import RunFolder, own_folder, read_run
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,11 @@ def read_comparison(paths: Sequence[Path]) -> Comparison:
 
 
 def names(places: Sequence[Path]) -> list[str]:
-    """The shortest names that tell folders apart: their paths without the beginning and the end that all share."""
+    """The shortest names that tell folders apart: their own, or their paths without the beginning and the end that all share."""
+    cells = [own_folder(place) for place in places]
+    places = cells if len(set(cells)) == len(cells) else places
+    if len({place.name for place in places}) == len(places):
+        return [place.name for place in places]
     parts = [place.parts for place in places]
     shortest = min(map(len, parts))
     begin = next((i for i in range(shortest) if len({p[i] for p in parts}) > 1), shortest - 1)
@@ -137,21 +141,25 @@ def names(places: Sequence[Path]) -> list[str]:
 
 
 def different(lines: Sequence[Line]) -> str:
-    """In which conditions figures of one name differ, run by run."""
-    keys = dict.fromkeys(key for line in lines for key in line.conditions)
-    found = []
-    for key in keys:
-        values = {run: line.conditions.get(key, "not said") for line in lines for run in line.figures}
-        if len({line.conditions.get(key, "not said") for line in lines}) > 1:
-            found.append(f"{key} {_by_value(values)}")
-    return "; ".join(found)
+    """In which conditions figures of one name differ: those of each run, of runs that share them once."""
+    every = dict.fromkeys(key for line in lines for key in line.conditions)
+    keys = [key for key in every if len({line.conditions.get(key) for line in lines}) > 1]
+    found: dict[str, list[str]] = {}
+    for line in lines:
+        said = ", ".join(f"{key} {line.conditions.get(key, 'not said')}" for key in keys)
+        found.setdefault(said, []).extend(line.figures)
+    return "; ".join(f"in {_listed(runs)}: {said}" for said, runs in found.items())
+
+
+def _listed(words: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
 
 
 def _by_value(values: Mapping[str, str]) -> str:
     by: dict[str, list[str]] = {}
     for name, value in values.items():
         by.setdefault(value, []).append(name)
-    return ", against ".join(f"{value} in {' and '.join(runs)}" for value, runs in by.items())
+    return ", against ".join(f"{value} in {_listed(runs)}" for value, runs in by.items())
 
 
 def _data(run: RunFolder) -> str:

@@ -54,6 +54,11 @@ class RunFolder:
         return value
 
 
+def own_folder(run: Path) -> Path:
+    """The folder after which a run is called: recipes have theirs in `run` below one of its own."""
+    return run.parent if run.name == "run" else run
+
+
 def read_run(path: Path) -> RunFolder:
     """Read a folder with a config.yaml, a robustness.json, or both, or a published checkpoint's weights.json.
 
@@ -67,6 +72,11 @@ def read_run(path: Path) -> RunFolder:
         config = yaml.safe_load(text)
         if not isinstance(config, dict) or not config:
             raise ValueError(f"{path / 'config.yaml'} holds no configuration")
+    elif all((path / name).is_file() for name in ("config.json", "model.safetensors")):
+        raise ValueError(
+            f"{path} is an exported encoder, no run folder: `sparring evaluate weights:{path} --out FOLDER` measures it, and "
+            "that FOLDER takes its place"
+        )
     elif not any((path / name).is_file() for name in ("robustness.json", "weights.json")):
         raise ValueError(
             f"{path} is no run folder: it holds no config.yaml, nor the robustness.json of a model's evaluation"

@@ -23,7 +23,7 @@ def test_what_is_not_measured_is_said(tmp_path):
 
 
 def test_figures_with_n_interval_attack_and_trust(tmp_path):
-    run = make_run(tmp_path / "run")
+    run = make_run(tmp_path / "cell" / "run")
     write_figures(run)
     text = card(run, tmp_path / "out")
     assert "| knn v1 | synthetic | not said | 43.2 % | 31.0 to 55.0 % (95 %) | 41 | 60 |" in text
@@ -31,7 +31,7 @@ def test_figures_with_n_interval_attack_and_trust(tmp_path):
     assert "Trust checks: red (do not believe them); 0 of 1 are green. The numbers cannot be believed." in text
     assert "- More steps never help: red" in text and "a seeded draw of 37 of 40" in text
     assert "Chen et al. 2020" in text and "Two views of an image".lower() in text.lower() and "16 x 16" in text
-    assert str(tmp_path) not in text and "epoch-0002 of run" in text
+    assert str(tmp_path) not in text and "epoch-0002 of cell" in text
 
 
 def test_without_checks_that_is_said(tmp_path):

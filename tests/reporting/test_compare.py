@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -106,10 +107,10 @@ def test_differences_are_image_by_image(two, tmp_path):
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"n_test": 48}, "Not comparable: knn (n 24 in a, against 48 in b)."),
-        ({"data": "digits"}, "Not comparable: knn (data folder:pets in a, against digits in b)."),
-        ({"protocol": "knn v2"}, "Not comparable: knn (protocol knn v1 in a, against knn v2 in b)."),
-        ({"k": 9}, "Not comparable: knn (k 5 in a, against 9 in b)."),
+        ({"n_test": 48}, "Not comparable: knn (in a: n 24; in b: n 48)."),
+        ({"data": "digits"}, "Not comparable: knn (in a: data folder:pets; in b: data digits)."),
+        ({"protocol": "knn v2"}, "Not comparable: knn (in a: protocol knn v1; in b: protocol knn v2)."),
+        ({"k": 9}, "Not comparable: knn (in a: k 5; in b: k 9)."),
     ],
 )
 def test_what_was_not_measured_alike_is_loud_and_never_in_one_row(two, tmp_path, changed, said):
@@ -144,7 +145,7 @@ def test_the_penalty_that_validation_chose_is_no_condition(two, tmp_path):
     assert ["transfer to pets", "n = 50, pets", *shown] in rows_of(document)
     transferred(two[1], layer="z", selection="a tenth held out")
     (doubt,) = text_of(two, tmp_path)[0].doubts
-    assert "selection official splits in a, against a tenth held out in b; layer h in a, against z in b" in doubt
+    assert "(in a: selection official splits, layer h; in b: selection a tenth held out, layer z)" in doubt
 
 
 def test_other_image_sizes_are_not_comparable(tmp_path):
@@ -156,7 +157,7 @@ def test_other_image_sizes_are_not_comparable(tmp_path):
         (run / "metrics.jsonl").unlink()
         robust(run, RIGHT)
     doubts = " ".join(text_of(runs, tmp_path)[0].doubts)
-    assert "image size 16 in a, against 24 in b" in doubts
+    assert "(in a: image size 16; in b: image size 24)" in doubts
     for name in ("knn", "logistic", "clean", "pgd"):
         assert re.search(rf"Not comparable: [^(]*\b{name}\b", doubts), name
 
@@ -171,7 +172,7 @@ def test_outcomes_are_no_conditions(two, tmp_path):
 def test_other_attacks_and_other_images_are_not_paired(two, tmp_path):
     robust(two[1], RIGHT, words="PGD, eps 4/255")
     read, _, document = text_of(two, tmp_path)
-    assert read.doubts == ["Not comparable: pgd (attack PGD, eps 8/255 in a, against PGD, eps 4/255 in b)."]
+    assert read.doubts == ["Not comparable: pgd (in a: attack PGD, eps 8/255; in b: attack PGD, eps 4/255)."]
     assert not [row for row in rows_of(document) if row[:2] == ["b", "pgd"]]
     robust(two[1], RIGHT, index=np.arange(1, 41))
     read, _, document = text_of(two, tmp_path)
@@ -289,14 +290,29 @@ def test_each_method_is_compared_through_its_own_norm(two, tmp_path):
 
 def test_names_are_as_short_as_they_can_be(tmp_path):
     assert names([tmp_path / "x-1" / "run", tmp_path / "x-2" / "run"]) == ["x-1", "x-2"]
-    assert names([tmp_path / "a", tmp_path / "b" / "run"]) == ["a", "b/run"]
-    assert names([tmp_path / "a", tmp_path / "a" / "b"]) == ["a", "a/b"]
+    assert names([tmp_path / "a", tmp_path / "b" / "run"]) == ["a", "b"]
+    assert names([tmp_path / "a", tmp_path / "a" / "b"]) == ["a", "b"]
+    assert names([tmp_path / "a" / "b", tmp_path / "runs" / "short" / "c" / "run"]) == ["b", "c"]
+    assert names([tmp_path / "a", tmp_path / "a" / "run"]) == ["a", "run"]
+    assert names([tmp_path / "short" / "a" / "run", tmp_path / "smoke" / "a" / "run"]) == ["short", "smoke"]
+
+
+def test_what_differs_is_said_once_of_runs_that_share_it(two, tmp_path):
+    third = tmp_path / "c"
+    shutil.copytree(two[1], third)
+    for path in (two[1], third):
+        change(path, "knn", k=9, layer="z")
+    doubts = read_comparison([*two, third]).doubts
+    assert "Not comparable: knn (in a: layer h, k 5; in b and c: layer z, k 9)." in doubts
 
 
 def test_mistakes_are_one_sentence_and_write_nothing(two, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").mkdir()
     (tmp_path / "file").touch()
+    (tmp_path / "export").mkdir()
+    for name in ("config.json", "model.safetensors"):
+        (tmp_path / "export" / name).touch()
     before = sorted(tmp_path.rglob("*"))
     for words, sentence in (
         (["a"], "compare needs at least two run folders, such as runs/a runs/b, not 1"),
@@ -304,6 +320,10 @@ def test_mistakes_are_one_sentence_and_write_nothing(two, tmp_path, capsys, monk
         (["a", "b", "./a"], "a is the same run as a: name each run once"),
         (["a", "empty"], "empty is no run folder: it holds no config.yaml"),
         (["a", "nowhere"], "nowhere is no run folder"),
+        (
+            ["a", "export"],
+            "export is an exported encoder, no run folder: `sparring evaluate weights:export --out FOLDER`",
+        ),
         (["a", "b", "--out", "a/config.yaml"], "--out must be a file whose name ends in .html, not a/config.yaml"),
         (["a", "b", "--out", "file/x.html"], "--out lies in file, which is a file, not a folder"),
         (["a", "b", "--outt", "x"], "--outt is no option; did you mean --out?"),
@@ -326,5 +346,5 @@ def test_the_command_says_loudly_what_cannot_be_compared(two, tmp_path, capsys, 
     monkeypatch.chdir(tmp_path)
     change(two[1], "knn", k=9)
     assert main(["compare", "a", "b"]) == 0
-    assert capsys.readouterr().out == "Not comparable: knn (k 5 in a, against 9 in b).\ncomparison.html\n"
+    assert capsys.readouterr().out == "Not comparable: knn (in a: k 5; in b: k 9).\ncomparison.html\n"
     assert (tmp_path / "comparison.html").read_text().startswith("<!doctype html>")
