@@ -55,7 +55,9 @@ def brief(judged: Judged) -> list[str]:
     for words, lines in judged:
         said += lines if len(lines) <= IN_FULL else [_in_one(words, lines)]
     if any(len(lines) > IN_FULL for _, lines in judged):
-        said.append(f"- of a claim on more than {IN_FULL} measures, summary-*.json and the leaderboard have the figures")
+        said.append(
+            f"- of a claim on more than {IN_FULL} measures, summary-*.json and the leaderboard have the figures"
+        )
     return said
 
 
