@@ -7,6 +7,10 @@ import math
 from collections.abc import Sequence
 from statistics import NormalDist, fmean, stdev
 
+BOOTSTRAP_COVERAGE = {2: 0.50, 3: 0.75, 4: 0.80, 5: 0.84}
+"""By the number of seeds, how often the 95 % `bootstrap_interval` of normal values covers their mean: of two and three, whose
+range it is, 1 - 2^(1 - n) exactly; of four and five simulated."""
+
 
 def wilson(correct: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
     """Wilson's score interval of a proportion (Wilson 1927), as fractions.
@@ -69,8 +73,9 @@ def bootstrap_interval(
 ) -> tuple[float, float]:
     """Percentile interval of the mean over seeds, from `resamples` seeded draws with replacement (Efron 1979): (low, high).
 
-    It never leaves the range of the values; with three or four of them it is that range, and narrower than the t interval.
-    With one value low and high are nan.
+    It never leaves the range of the values; of two or three it is that range. It is narrower than its name with so few: of
+    normal values it covers the mean as often as `BOOTSTRAP_COVERAGE` says, the t interval 95 % of the time. With one value low
+    and high are nan.
     """
     if not values:
         raise ValueError("values: there are none to resample")

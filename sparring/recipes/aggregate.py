@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Any
 
 from sparring.evaluation import bootstrap_interval, paired_difference
+from sparring.evaluation.intervals import BOOTSTRAP_COVERAGE
 from sparring.recipes.budgets import Budget
 from sparring.recipes.claims import not_finite, of_row, without_figure
 from sparring.recipes.given import not_given
@@ -154,11 +156,15 @@ def computed(recipe: Recipe, results: Sequence[Result]) -> str | None:
 
 
 def few_seeds(results: Sequence[Result]) -> str:
-    """What a reader must know of a bootstrap over few seeds: with three it is their range, which a mean of symmetric figures
-    leaves once in four times."""
-    seeds = len({result["seed"] for result in results})
-    return "; narrower than its name with so few seeds: with 3 it covers the true mean about 75 % of the time" * (
-        2 <= seeds <= 5
+    """What a reader must know of a bootstrap over few seeds: how often that of the row with the fewest (but not one, which has
+    none) covers its mean."""
+    seeds = {(result["row"], result["seed"]) for result in results}
+    fewest = min((n for n in Counter(row for row, _ in seeds).values() if n > 1), default=0)
+    if fewest not in BOOTSTRAP_COVERAGE:
+        return ""
+    often = f"{100 * BOOTSTRAP_COVERAGE[fewest]:.0f} %"
+    return (
+        f"; narrower than its name with so few seeds: with {fewest} it covers the true mean about {often} of the time"
     )
 
 

@@ -7,6 +7,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from sparring.evaluation.intervals import BOOTSTRAP_COVERAGE
 from sparring.recipes.aggregate import figure, key, missing_words, words_of
 from sparring.recipes.budgets import BUDGETS, Budget
 from sparring.recipes.judgements import counted, verdict_of
@@ -67,14 +68,16 @@ def render(files: Sequence[Path]) -> str:
     earlier = {result["experiment"] for result in read_results(found.others)}  # in another form, at the end of the page
     shown = earlier | {group.recipe.name for group in groups}
     rest = [name for name in recipes() if not shown & {name, name.replace(".", "-")}]
+    covers = ", ".join(f"{100 * often:.0f} % with {n}" for n, often in BOOTSTRAP_COVERAGE.items())
     words = (
         f"{len(recipes()) - len(rest)} of {len(recipes())} recipes have results. Ours: mean ± standard deviation over n "
-        "training seeds with the 95 % bootstrap interval of the mean, which with 3 seeds is narrower than its name (it covers "
-        "about 75 %); with one seed, the interval of the sampling of test images. Accuracies are in percent. What the paper "
-        "prints stands beside, measured at its own size. A claim holds if the 95 % t interval of its difference over seeds lies "
-        "on the claimed side, fails if it lies on the other, and is undecided otherwise, with one seed too; of weights that "
-        "others trained the interval is over corruptions or images, as the claim says. Verdicts are not corrected for their "
-        "number: of every 40 claims about nothing, one is expected to hold and one to fail."
+        "training seeds with the 95 % bootstrap interval of the mean, which with few seeds is narrower than its name (it "
+        f"covers the true mean about {covers} of the time); with one seed, the interval of the sampling of test images. "
+        "Accuracies are in percent. What the paper prints stands beside, measured at its own size. A claim holds if the 95 % "
+        "t interval of its difference over seeds lies on the claimed side, fails if it lies on the other, and is undecided "
+        "otherwise, with one seed too; of weights that others trained the interval is over corruptions or images, as the "
+        "claim says. Verdicts are not corrected for their number: of every 40 claims about nothing, one is expected to hold "
+        "and one to fail."
     )
     body = ["<h1>Leaderboard</h1>", paragraph(words, "lead")]
     if any(group.budget.name == "smoke" for group in groups):

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from sparring.config import DataConfig
+from sparring.evaluation.intervals import BOOTSTRAP_COVERAGE
 from sparring.recipes import paper
 from sparring.recipes.budgets import BUDGETS, brought, labelled
 from sparring.recipes.cell import configured
@@ -148,11 +149,18 @@ def test_both_pages_show_it():
 def test_a_bootstrap_over_few_seeds_says_that_it_is_narrow():
     recipe = find("clae.table1")
 
-    def head(seeds):
-        return table(recipe, SHORT.of(recipe.name), [result("SimCLR", seed, logistic=0.5) for seed in range(seeds)])[0]
+    def head(seeds, others=0):
+        runs = [("SimCLR", seed) for seed in range(seeds)] + [("Plain", 9 - seed) for seed in range(others)]
+        return table(recipe, SHORT.of(recipe.name), [result(row, seed, logistic=0.5) for row, seed in runs])[0]
 
-    assert all("with 3 it covers the true mean about 75 % of the time" in head(n) for n in (2, 3))
-    assert not any("75 %" in head(n) for n in (1, 8))
+    for n, often in BOOTSTRAP_COVERAGE.items():
+        assert f"with so few seeds: with {n} it covers the true mean about {100 * often:.0f} % of the time]" in head(n)
+    # the row with the fewest, whatever the others have; one seed has no interval
+    assert "with 2 it covers" in head(3, 2) and "with 3 it covers" in head(3, 1) and "with 4 it covers" in head(8, 4)
+    assert not any("narrower" in head(n) for n in (1, 6, 8))
+    docs = (Path(__file__).parents[2] / "docs" / "recipes.md").read_text(encoding="utf-8")
+    assert "50 % (two), 75 % (three), 80 % (four) or 84 % (five)" in docs
+    assert [*BOOTSTRAP_COVERAGE.values()] == [0.50, 0.75, 0.80, 0.84]
 
 
 def test_the_gap_of_ascl_table_2_is_the_mean_of_three_attacks():
