@@ -68,6 +68,27 @@ def mean_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[fl
     return mean, mean - half, mean + half
 
 
+def mean_correlation(
+    values: Sequence[float], most: float = 1 - 1e-6, confidence: float = 0.95
+) -> tuple[float, float, float]:
+    """Mean over seeds of a correlation coefficient and its t interval by Fisher's z: (mean, low, high), within [-1, 1].
+
+    tanh of the mean and the interval of atanh r (Fisher 1921); a plain t interval would leave [-1, 1]. Where |r| is above
+    `most`, the z of `most` stands in for the infinite one of 1: for Spearman's rho over k rows, of which the value next to 1 is
+    1 - 12 / (k (k^2 - 1)), halfway to it (`largest_rho`). With one value low and high are nan; equal ones are the interval.
+    """
+    if len(set(values)) == 1:
+        end = math.nan if len(values) == 1 else values[0]
+        return values[0], end, end
+    mean, low, high = mean_interval([math.atanh(max(-most, min(r, most))) for r in values], confidence)
+    return math.tanh(mean), math.tanh(low), math.tanh(high)
+
+
+def largest_rho(rows: int) -> float:
+    """Halfway from the largest Spearman's rho below 1 over so many rows without ties to 1: what a rho of 1 counts as."""
+    return 1 - 6 / (rows * (rows**2 - 1))
+
+
 def bootstrap_interval(
     values: Sequence[float], confidence: float = 0.95, *, resamples: int = 10_000, seed: int = 0
 ) -> tuple[float, float]:

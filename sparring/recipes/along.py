@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sparring.analysis import correlation
+from sparring.evaluation.intervals import mean_correlation
 from sparring.recipes.claims import FEWEST, Runs, verdict
 
 POINTS = {"strengths": "radii", "epochs": "kept checkpoints"}
@@ -23,7 +24,8 @@ class Along:
     measures: tuple[str, ...] = ("r_div",)
 
     def judge(self, results: Runs, measure: str) -> str:
-        """One sentence: the verdict, and Pearson's r over the points of a run, its mean over seeds with its 95 % t interval.
+        """One sentence: the verdict, and Pearson's r over the points of a run, its mean over seeds with its 95 % interval
+        (`mean_correlation`).
 
         It is Pearson's: attacks of growing radius put both measures in order with every seed, and a rho of -1 in all seeds
         is an interval of no width. The interval is that of training seeds; the points are those of one run, and no sample.
@@ -43,5 +45,5 @@ class Along:
             return f"{what}: undecided ({most} {POINTS[self.over]} have both figures, and a trend needs {FEWEST}): {self.words}"
         if not found:
             return f"{what}: undecided (one of them does not change): {self.words}"
-        said = verdict(found, falling=True, before="Pearson's r ")
+        said = verdict(found, falling=True, interval=mean_correlation, before="Pearson's r ")
         return f"{what}: {said}: {self.words}"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from sparring.analysis import correlation, gap, trade_off
-from sparring.evaluation.intervals import mean_interval
+from sparring.evaluation.intervals import largest_rho, mean_correlation, mean_interval
 
 Runs = Iterable[Mapping[str, Any]]
 """Result files: each has `row`, `seed` and `results`."""
@@ -49,7 +50,8 @@ class Trend:
     rising: bool = False
 
     def judge(self, results: Runs, measure: str) -> str:
-        """One sentence: the verdict, and Spearman's rho over the rows, its mean over seeds with its 95 % t interval.
+        """One sentence: the verdict, and Spearman's rho over the rows, its mean over seeds with its 95 % interval
+        (`mean_correlation`).
 
         It holds if the whole interval has the claimed sign, fails if it has the other, and is undecided otherwise. The
         interval is that of training seeds: the rows are the table's, not a sample of all methods there might be.
@@ -76,6 +78,7 @@ class Trend:
         said = verdict(
             rho,
             falling=not self.rising,
+            interval=partial(mean_correlation, most=largest_rho(min(over))),
             before="Spearman's rho ",
             unit=f" over {counted} rows",
             more=f"; left out: {', '.join(without)}" if without else "",
@@ -185,17 +188,18 @@ def verdict(
     values: Mapping[int, float],
     *,
     falling: bool = False,
+    interval: Callable[[Sequence[float]], tuple[float, float, float]] = mean_interval,
     before: str = "",
     unit: str = "",
     digits: int = 2,
     more: str = "",
 ) -> str:
-    """holds, fails or undecided, with the mean of one value a seed and its 95 % t interval in brackets, and `more`.
+    """holds, fails or undecided, with the mean of one value a seed and its 95 % `interval` in brackets, and `more`.
 
     It holds if the whole interval lies above zero (`falling`: below), fails if it lies on the other side. One seed decides
     nothing, nor do several that agree to the last digit: an interval of no width is luck, not knowledge.
     """
-    mean, low, high = mean_interval(list(values.values()))
+    mean, low, high = interval(list(values.values()))
     said = f"{before}{mean:+.{digits}f}{unit}"
     if math.isnan(low):
         return f"undecided ({said}, one seed{more})"

@@ -131,9 +131,10 @@ def test_a_trend_over_few_rows_is_undecided():
 def test_a_trend_counts_the_rows_it_used():
     orders = [[0.9, 0.8, 0.7, 0.6, 0.5], [0.9, 0.8, 0.7, 0.5, 0.6], [0.8, 0.9, 0.7, 0.6, 0.5]]
     more = divergences(without=[(NAN, 0.1)] * 3)
-    # rho -1, -0.9 and -0.9 over the five rows that have both: mean -0.933, s 0.0577, half width 0.143
+    # rho -1, -0.9 and -0.9 over the five rows that have both; -1 counts as -0.95, halfway to the next. Fisher's z: -1.832,
+    # -1.472 and -1.472, mean -1.592, s 0.208, half width 4.303 * 0.208 / sqrt(3) = 0.516
     assert TREND.judge(line(*orders) + more, "pgd") == (
-        "r_div against pgd: holds (Spearman's rho -0.93 over 5 rows [-1.08, -0.79], 3 seeds): why"
+        "r_div against pgd: holds (Spearman's rho -0.92 over 5 rows [-0.97, -0.79], 3 seeds): why"
     )
     short = divergences(**{f"row {k}": [(k, 0.9 - k / 10)] for k in range(3)})
     for result in short:
@@ -192,12 +193,16 @@ RADII = "a, r_div against robust accuracy over radii"
 
 
 def test_a_relation_within_runs_is_pearsons_over_seeds():
-    x, far = [0, 1, 2, 3, 4], [4, 3, 2, 1, -1]
-    # Pearson's r of x with far: covariance -12, deviations sqrt(10) and sqrt(14.8): -12 / sqrt(148) = -0.9864
-    said = ALONG.judge(along((x, [4, 3, 2, 1, 0]), (x, far)), "r_div")
-    assert said == f"{RADII}: holds (Pearson's r -0.99 [-1.08, -0.91], 2 seeds): why"
-    rising = ALONG.judge(along((x, x), (x, [0, 1, 2, 3, 5])), "r_div")
-    assert rising.startswith(f"{RADII}: fails (Pearson's r +0.99 [")
+    x, far, farther = [0, 1, 2, 3, 4], [4, 3, 2, 1, -1], [4, 3, 2, 1, -2]
+    # Pearson's r of x with far: covariance -12, deviations sqrt(10) and sqrt(14.8): -12 / sqrt(148) = -0.9864; with farther:
+    # -14 / sqrt(10 * 21.2) = -0.9615. Fisher's z: -2.493 and -1.966, mean -2.230, half width 12.706 * 0.264 = 3.350
+    said = ALONG.judge(along((x, far), (x, farther)), "r_div")
+    assert said == f"{RADII}: undecided (Pearson's r -0.98 [-1.00, +0.81], 2 seeds): why"
+    # with three: s 0.304, half width 4.303 * 0.304 / sqrt(3) = 0.756 about -2.318
+    said = ALONG.judge(along((x, far), (x, farther), (x, far)), "r_div")
+    assert said == f"{RADII}: holds (Pearson's r -0.98 [-1.00, -0.92], 3 seeds): why"
+    rising = ALONG.judge(along((x, [0, 1, 2, 3, 5]), (x, [0, 1, 2, 3, 6]), (x, [0, 1, 2, 3, 5])), "r_div")
+    assert rising.startswith(f"{RADII}: fails (Pearson's r +0.98 [")
     assert "undecided (Pearson's r -1.00, one seed)" in ALONG.judge(along((x, [4, 3, 2, 1, 0])), "r_div")
 
 
