@@ -36,7 +36,7 @@ RECIPE = Recipe(
             Claim(
                 f"NAT, {words}",
                 f"AT, {words}",
-                f"adversarial training makes both divergences smaller, {words} (ASCL, section 2, O2-i)",
+                f"adversarial training makes this divergence smaller, {words} (ASCL, section 2, O2-i)",
                 ("intra_adv", "inter_adv"),
             )
             for words in ENCODERS

@@ -35,10 +35,20 @@ RECIPE = Recipe(
     columns=(*(Column(name, name) for name in COUNTS), *map(Column, SPLIT), Column("own"), Column("pgd-250")),
     claims=(
         *(
-            Claim("ASCL-Global", "ASCL-Leaked", "Leaked selection needs far fewer samples (ASCL, section 4.3)", (name,))
-            for name in COUNTS
+            Claim(
+                "ASCL-Global",
+                "ASCL-Leaked",
+                f"an anchor has fewer {what} with Leaked than with Global selection (ASCL, section 4.3)",
+                (name,),
+            )
+            for name, what in zip(COUNTS, ("positives", "negatives") * 2, strict=True)
         ),
-        Change("ASCL-Leaked", "num_pos_first", "num_pos_last", "positives rise over training (ASCL, section 4.3)"),
+        Change(
+            "ASCL-Leaked",
+            "num_pos_first",
+            "num_pos_last",
+            "positives rise from the first to the last epoch (ASCL, section 4.3)",
+        ),
         *(
             Change(
                 "ASCL-Leaked",
@@ -49,7 +59,11 @@ RECIPE = Recipe(
             for when in ("first", "last")
         ),
         Change(
-            "ASCL-Leaked", "num_neg_first", "num_neg_last", "negatives fall over training (ASCL, section 4.3)", True
+            "ASCL-Leaked",
+            "num_neg_first",
+            "num_neg_last",
+            "negatives fall from the first to the last epoch (ASCL, section 4.3)",
+            True,
         ),
     ),
     protocols=("own",),

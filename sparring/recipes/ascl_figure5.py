@@ -85,12 +85,12 @@ FIGURE_6 = replace(
             Claim(
                 "ASCL-Global",
                 other,
-                f"both divergences of ASCL are higher than {other}'s (ASCL, section 7 (ii))",
+                f"this divergence of ASCL-Global is higher than {other}'s (ASCL, section 7 (ii))",
                 ("intra_adv", "inter_adv"),
             )
             for other in ("AT", "ADR")
         ),
-        Claim("AT", "ASCL-Global", "R-DIV of ASCL is lower than AT's (ASCL, section 7 (ii))", ("r_div",)),
+        Claim("AT", "ASCL-Global", "R-DIV of ASCL-Global is lower than AT's (ASCL, section 7 (ii))", ("r_div",)),
         Trend("r_div", "lower R-DIV goes with higher robustness (ASCL, section 7)", ("pgd-250",)),
     ),
     drawings=Pairs(ROWS, "Fig. 6"),

@@ -21,7 +21,10 @@ RECIPE = Recipe(
     claims=(
         Claim("NAT", "AT", "adversarial training lowers R-DIV (ASCL, O2)", ("r_div",)),
         Claim(
-            "AT", "ASCL-Leaked", "classes are better told apart with ASCL than with AT (ASCL, section 7)", ("r_div",)
+            "AT",
+            "ASCL-Leaked",
+            "ASCL-Leaked has a lower R-DIV than AT (ASCL, section 7: classes better told apart)",
+            ("r_div",),
         ),
     ),
     protocols=("own",),

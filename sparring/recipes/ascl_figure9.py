@@ -23,8 +23,19 @@ RECIPE = Recipe(
     rows=(Row("ASCL-Leaked", derived(LEAKED, {"training.checkpoint_every": 1}), OVER_TIME),),
     columns=(*(Column(name, name) for name in COUNTS), Column("own")),
     claims=(
-        Change("ASCL-Leaked", "num_pos_first", "num_pos_last", "positives rise over training (ASCL, Fig. 9)"),
-        Change("ASCL-Leaked", "num_neg_first", "num_neg_last", "negatives fall over training (ASCL, Fig. 9)", True),
+        Change(
+            "ASCL-Leaked",
+            "num_pos_first",
+            "num_pos_last",
+            "positives rise from the first to the last epoch (ASCL, Fig. 9)",
+        ),
+        Change(
+            "ASCL-Leaked",
+            "num_neg_first",
+            "num_neg_last",
+            "negatives fall from the first to the last epoch (ASCL, Fig. 9)",
+            True,
+        ),
     ),
     protocols=("own",),
     latent=replace(LATENT, epochs=False, radii=[0.0, 8 / 255], middle=30 / 200),

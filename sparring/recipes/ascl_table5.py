@@ -33,7 +33,7 @@ RECIPE = Recipe(
         Claim(f"{name}, {better}", f"{name}, {worse}", f"{name[5:]}: {words} (ASCL, Table 5)", measures)
         for name in ("ASCL-Global", "ASCL-Leaked")
         for better, worse, words, measures in (
-            ("p1", "none", "a linear projection is a little better than none", ("own", *ATTACKS)),
+            ("p1", "none", "a linear projection is better than none", ("own", *ATTACKS)),
             ("none", "p2", "a projection of two layers is less robust than none", ATTACKS),
         )
     ),

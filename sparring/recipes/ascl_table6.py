@@ -51,9 +51,14 @@ RECIPE = Recipe(
         Claim(f"{better}, {words}", f"{worse}, {words}", f"{what}, {words} (ASCL, Table 6)", measures)
         for words in ENCODERS
         for better, worse, what, measures in (
-            ("ADV+SCL", "ADV", "SCL on top of adversarial training helps", HELPS[words]),
-            ("ADV+VAT", "ADV", "VAT on top of adversarial training is more robust", ("autoattack",)),
-            ("ADV+VAT+SCL", "ADV+VAT", "SCL on top of adversarial training with VAT helps", HELPS["ResNet-18"]),
+            ("ADV+SCL", "ADV", "SCL on top of adversarial training is better than none", HELPS[words]),
+            ("ADV+VAT", "ADV", "VAT on top of adversarial training is more robust than none", ("autoattack",)),
+            (
+                "ADV+VAT+SCL",
+                "ADV+VAT",
+                "SCL on top of adversarial training with VAT is better than none",
+                HELPS["ResNet-18"],
+            ),
         )
     ),
     protocols=("own",),

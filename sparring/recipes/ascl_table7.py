@@ -39,7 +39,7 @@ RECIPE = Recipe(
             Claim(
                 name_of(scl, 0),
                 name_of(0, 0),
-                f"SCL alone (weight {scl}) has better clean accuracy (ASCL, section 8.2)",
+                f"SCL alone (weight {scl}) has better clean accuracy than no SCL (ASCL, section 8.2)",
                 ("own",),
             )
             for scl in (1, 2, 3, 4)
@@ -47,14 +47,14 @@ RECIPE = Recipe(
         Claim(
             name_of(1, 0),
             name_of(4, 0),
-            "too much SCL (4 against 1) takes from what it brings in clean accuracy (ASCL, section 8.2)",
+            "SCL with weight 1 has better clean accuracy than with weight 4 (ASCL, section 8.2)",
             ("own",),
         ),
         *(
             Claim(
                 name_of(0, vat),
                 name_of(0, vat - 1),
-                f"more VAT ({vat}) is more robust (ASCL, section 8.2)",
+                f"VAT with weight {vat} is more robust than with {vat - 1} (ASCL, section 8.2)",
                 ("pgd-250",),
             )
             for vat in (1, 2, 3, 4)
@@ -63,7 +63,7 @@ RECIPE = Recipe(
             Claim(
                 name_of(0, vat - 1),
                 name_of(0, vat),
-                f"more VAT ({vat}) costs clean accuracy (ASCL, section 8.2)",
+                f"VAT with weight {vat} has worse clean accuracy than with {vat - 1} (ASCL, section 8.2)",
                 ("own",),
             )
             for vat in (1, 2, 3, 4)

@@ -47,7 +47,7 @@ RECIPE = on_cifar100(
             for name in ATTACKS
         ),
         *(
-            Claim(name, "PGD", f"PGD is a little weaker than {name} (CLAE, section 4.4)", LR)
+            Claim(name, "PGD", f"CLAE with {name} is better than with PGD (CLAE, section 4.4)", LR)
             for name in ATTACKS
             if name != "PGD"
         ),

@@ -30,11 +30,11 @@ RECIPE = Recipe(
     ),
     columns=(KNN, LOGISTIC, LAST),
     claims=(
-        Claim("CLAE, FGSM", "SimCLR", "CLAE is better than its baseline (CLAE, Table 1)", MEASURES),
+        Claim("CLAE, FGSM", "SimCLR", "CLAE is better than SimCLR (CLAE, Table 1)", MEASURES),
         Claim(
             "CLAE, random start",
             "SimCLR",
-            "CLAE with a random start is better than the baseline (nobody's claim)",
+            "CLAE with a random start is better than SimCLR (nobody's claim)",
             MEASURES,
         ),
         Claim(

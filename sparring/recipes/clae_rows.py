@@ -124,14 +124,14 @@ def better_at_each(values: Mapping[str, Any], where: str) -> tuple[Claim, ...]:
     )
 
 
-def rising(values: Mapping[str, Any], what: str, where: str) -> tuple[Claim, ...]:
+def rising(values: Mapping[str, Any], where: str) -> tuple[Claim, ...]:
     """The last value of a `grid` is better than the first, at every radius."""
     first, *_, last = values
     return tuple(
         Claim(
             name_of("SimCLR", eps, last),
             name_of("SimCLR", eps, first),
-            f"{what}, {name_of('SimCLR', eps)} ({where})",
+            f"{name_of('SimCLR', eps)}: {last} better than {first} ({where})",
             LR,
         )
         for eps in RADII

@@ -82,11 +82,16 @@ RECIPE = Recipe(
         Claim("SupCon", "SimCLR", "SupCon is more robust than SimCLR (003, Tables 3, 4, 8)", WEAK),
         Claim("SupCE", "SimCLR", "cross-entropy is more robust than SimCLR (003, Table 3, by other attacks)", WEAK[1:]),
         *(
-            Claim(name, "SimCLR", f"removing false negatives is more robust: {name[10:]} (003, Table 4)", WEAK)
+            Claim(
+                name,
+                "SimCLR",
+                f"SimCLR without false negatives ({name[10:]}) is more robust than with them (003, Table 4)",
+                WEAK,
+            )
             for name in ROWS
             if name.startswith("SimCLR+")
         ),
-        Loses("SimCLR", "SupCon", "SimCLR loses a larger share than its supervised twin (003, Table 3)", WEAK),
+        Loses("SimCLR", "SupCon", "SimCLR loses a larger share than SupCon, its supervised twin (003, Table 3)", WEAK),
         *(
             Claim(
                 f"A-{base}-dynamic",
@@ -97,7 +102,10 @@ RECIPE = Recipe(
             for base in ("RoCL", "ACL")
         ),
         Claim(
-            "SupCon", "SimCLR", "SupCon's classes lie further apart than SimCLR's (003, Fig. 3)", ("inter_over_intra",)
+            "SupCon",
+            "SimCLR",
+            "SupCon's classes lie further apart for their width than SimCLR's (003, Fig. 3)",
+            ("inter_over_intra",),
         ),
         Loses(
             "SimCLR",

@@ -61,7 +61,10 @@ RECIPE = replace(
     columns=(Column("inter_over_intra", "inter_over_intra_distance"), *COLUMNS),
     claims=(
         Claim(
-            "SupCon", "SimCLR", "SupCon's classes lie further apart than SimCLR's (003, Fig. 3)", ("inter_over_intra",)
+            "SupCon",
+            "SimCLR",
+            "SupCon's classes lie further apart for their width than SimCLR's (003, Fig. 3)",
+            ("inter_over_intra",),
         ),
         SUSCEPTIBLE,
     ),

@@ -27,7 +27,9 @@ COLUMNS = (
     Column("csl-cifar-pgd-l1-8", "pgd_l1 8", LOST),
 )
 ATTACKS = tuple(column.key for column in COLUMNS[1:])
-SUSCEPTIBLE = Loses("SimCLR", "SupCon", "SimCLR loses a larger share than its supervised twin (003, Table 3)", ATTACKS)
+SUSCEPTIBLE = Loses(
+    "SimCLR", "SupCon", "SimCLR loses a larger share than SupCon, its supervised twin (003, Table 3)", ATTACKS
+)
 WORDS = "SupCon is more robust than SimCLR (003, Table 3)"
 
 CIFAR_10 = Recipe(

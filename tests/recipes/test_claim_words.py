@@ -1,0 +1,28 @@
+"""Claims say what is judged, and on which figures."""
+
+import re
+
+from sparring.recipes.reproduce import recipes
+
+
+def test_claims_are_worded_as_the_comparisons_that_are_judged():
+    """No claim says how much, that nothing is better, or that more than its two rows or values differ."""
+    unjudged = re.compile(
+        r"\b(about|around|best|peaks?|far|few|a little|slightly|much|too|helps?|costs?|closes|both|over training)\b"
+    )
+    said = [(name, claim.words) for name, recipe in recipes().items() for claim in recipe.claims]
+    assert not [each for each in said if unjudged.search(each[1])]
+    named = {  # rows or values of a comparison of the ends, where the words once said "larger", "deeper" or "longer"
+        "clae.batch": "SimCLR: batch 256 better than batch 64",
+        "clae.depth": "SimCLR: ResNet-101 better than ResNet-18",
+        "clae.epochs": "SimCLR+CLAE, eps 0.07: 500 epochs better than 100 epochs",
+        "clae.alpha": "CLAE with weight 0.8 is better than with 2",
+        "clae.attacks": "CLAE with FGSM is better than with PGD",
+        "clae.table1": "CLAE of UEL is better at 0.03 than at 0.07",
+        "ascl.figure3": "at the same natural accuracy Leaked is more robust than ADR (",
+        "ascl.figure4": "an anchor has fewer negatives with Leaked than with Global selection",
+        "ascl.table7": "VAT with weight 4 is more robust than with 3",
+        "csl.table4": "a larger share is lost with frequency than with precision(N=100)",
+    }
+    for name, words in named.items():
+        assert any(claim.startswith(words) for recipe, claim in said if recipe == name), name
