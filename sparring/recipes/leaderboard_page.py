@@ -76,8 +76,8 @@ def render(files: Sequence[Path]) -> str:
         "Accuracies are in percent. What the paper prints stands beside, measured at its own size. A claim holds if the 95 % "
         "t interval of its difference over seeds lies on the claimed side, fails if it lies on the other, and is undecided "
         "otherwise, with one seed too; of weights that others trained the interval is over corruptions or images, as the "
-        "claim says. Verdicts are not corrected for their number: of every 40 claims about nothing, one is expected to hold "
-        "and one to fail."
+        "claim says. Claims about trust checks are judged by the colours of the checks, of one model too. Verdicts are not "
+        "corrected for their number: of every 40 claims about nothing, one is expected to hold and one to fail."
     )
     body = ["<h1>Leaderboard</h1>", paragraph(words, "lead")]
     if any(group.budget.name == "smoke" for group in groups):

@@ -71,6 +71,17 @@ def test_ours_stand_beside_the_papers(results):
     assert "smoke" not in text.replace("smoke:", "")
 
 
+def test_a_claim_about_checks_is_judged_of_one_model_and_the_head_says_so(results):
+    checks = {name: {"colour": "green"} for name in ("transfer", "beats_noise")}
+    result(results, "natural", 0, 0.1, experiment="trust", budget="smoke", checks=checks)
+    file = results / RECIPE.name / "natural-smoke-seed0.json"
+    about = {"budget": BUDGETS["smoke"].of("trust").label, "results": {"clean": {"accuracy": 0.5, "n": 9}}}
+    file.write_text(json.dumps(json.loads(file.read_text()) | about))
+    text, _ = page_of(results)
+    assert "natural: holds (not green: none): every check of an honest model is green" in text
+    assert "Claims about trust checks are judged by the colours of the checks, of one model too." in text
+
+
 def test_what_is_missing_of_the_plan_is_said(results):
     said = "Missing, not run or failed (all 3 seeds unless said): natural; TRADES; ADR."
     assert said in page_of(results)[0]
