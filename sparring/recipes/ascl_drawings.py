@@ -97,8 +97,8 @@ class Pairs:
             title="Absolute divergences",
         )
         attack = next(r["results"]["r_div"]["words"] for r in results if "r_div" in r["results"])
-        said = f"Means over seeds, whiskers one standard deviation of them. {attack}; robust accuracy: {robust}."
-        return [(svg, f"{self.figures}. {said}")]
+        bars = [Curve(name, [Point.of(0, list(bar.values.values())) for bar in pair]) for name, pair in known.items()]
+        return [(svg, f"{self.figures}. {attack}; robust accuracy: {robust}. {spread(bars)}")]
 
 
 def below(row: Row, results: Results, robust: str) -> str:

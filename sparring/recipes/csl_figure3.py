@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from sparring.recipes.budgets import Budget
 from sparring.recipes.claims import Claim
 from sparring.recipes.csl_rows import LOOK
 from sparring.recipes.csl_table3 import CIFAR_10, COLUMNS, SUSCEPTIBLE
+from sparring.recipes.drawing import over_seeds
 from sparring.recipes.paper import printed
 from sparring.recipes.recipe import Column
 
@@ -26,11 +28,12 @@ NAMES = ("SupCon", "SimCLR")
 
 
 def drawings(results: Sequence[Mapping[str, Any]], _budget: Budget) -> list[tuple[str, str]]:
-    """The heat map of each row's first seed, on one scale of colours."""
+    """The heat map of each row, means over seeds, on one scale of colours."""
     from sparring.reporting.classes import heat_map
 
-    found = {name: _first(results, name) for name in NAMES}
-    maps = {name: np.asarray(seen["mean"]) for name, seen in found.items() if "mean" in seen}
+    seen = {name: _classes(results, name) for name in NAMES}
+    seen = {name: classes for name, classes in seen.items() if classes}
+    maps = {name: np.mean([each["mean"] for each in classes], axis=0) for name, classes in seen.items()}
     if not maps:
         return []
     scale = (min(float(each.min()) for each in maps.values()), max(float(each.max()) for each in maps.values()))
@@ -38,16 +41,18 @@ def drawings(results: Sequence[Mapping[str, Any]], _budget: Budget) -> list[tupl
     return [
         (
             heat_map(mean, classes, title=f"Distances of class pairs, {name}", scale=scale),
-            f"{name}: mean {found[name]['distance']} distance between images of two classes, on the diagonal of one; inter "
-            f"upon intra {found[name]['ratio']:.2f} (the paper's {printed('003_text', name)['inter_over_intra_distance']}).",
+            f"{name}: mean {seen[name][0]['distance']} distance between images of two classes, on the diagonal of one; inter "
+            f"upon intra {fmean(each['ratio'] for each in seen[name]):.2f} (the paper's "
+            f"{printed('003_text', name)['inter_over_intra_distance']}). {over_seeds([len(seen[name])])}",
         )
         for name, mean in maps.items()
     ]
 
 
-def _first(results: Sequence[Mapping[str, Any]], row: str) -> Mapping[str, Any]:
-    found = [result for result in results if result["row"] == row and "latent" in result]
-    return min(found, key=lambda result: result["seed"])["latent"]["classes"] if found else {}
+def _classes(results: Sequence[Mapping[str, Any]], row: str) -> list[Mapping[str, Any]]:
+    """Of every seed, where there are classes to compare."""
+    found = [result["latent"]["classes"] for result in results if result["row"] == row and "latent" in result]
+    return [classes for classes in found if "mean" in classes]
 
 
 RECIPE = replace(

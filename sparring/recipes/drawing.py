@@ -6,7 +6,7 @@ at the paper's size, in a drawing of its own at any other, whose figures lie els
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
@@ -222,8 +222,13 @@ def series(curve: Curve, place: int, axes: Axes, *, both: bool) -> Series:
 
 def spread(curves: Sequence[Curve]) -> str:
     """How many seeds a point is the mean of, and what the band is."""
-    counts = sorted({point.seeds for curve in curves for point in curve.points})
-    if counts == [1]:
+    said = over_seeds(point.seeds for curve in curves for point in curve.points)
+    return said.replace(" seeds.", " seeds, one standard deviation on either side.")
+
+
+def over_seeds(counts: Iterable[int]) -> str:
+    """Means over 1 to 3 seeds."""
+    known = sorted(set(counts))
+    if known == [1]:
         return "One seed."
-    many = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
-    return f"Means over {many} seeds, one standard deviation on either side."
+    return f"Means over {' to '.join(map(str, dict.fromkeys((known[0], known[-1]))))} seeds."

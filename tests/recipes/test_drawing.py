@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from sparring.config import RunConfig
@@ -171,8 +172,33 @@ def test_pairs_of_divergences_have_their_r_div_and_the_papers_below(monkeypatch)
     assert groups == ["NAT\nCNN\nR-DIV 1.10\n30.0 % robust", "AT\nR-DIV 0.70\n(paper 0.64)\n30.0 % robust"]
     assert intra == pytest.approx([0.55, 0.35]) and inter == [0.5, 0.5]
     assert spread == [(pytest.approx(0.0707, abs=1e-4), 0), (pytest.approx(0.0707, abs=1e-4), 0)]
-    assert caption == "Fig. 6. Means over seeds, whiskers one standard deviation of them. PGD; robust accuracy: pgd-20."
+    said = "Fig. 6. PGD; robust accuracy: pgd-20."
+    assert caption == f"{said} Means over 2 seeds, one standard deviation on either side."
+    [(_, caption)] = Pairs(rows, "Fig. 6")([completed(look) for look in LOOKS[::2]], SHORT)
+    assert caption == f"{said} One seed."
+    [(_, caption)] = Pairs(rows, "Fig. 6")([completed(look) for look in LOOKS[1:]], SHORT)
+    assert "Means over 1 to 2 seeds, one standard" in caption
     assert Pairs(rows, "Fig. 6")([], SHORT) == []
+
+
+def test_heat_maps_of_class_pairs_are_means_over_seeds(monkeypatch):
+    drawn_maps = []
+    monkeypatch.setattr(
+        "sparring.reporting.classes.heat_map", lambda mean, *_, **how: drawn_maps.append((mean, how)) or "<svg>"
+    )
+
+    def seen(row, seed, within, ratio):
+        classes = {"mean": [[within, 1.0], [1.0, within]], "distance": "chord", "ratio": ratio}
+        return result(row, seed) | {"latent": {"classes": classes if ratio else {"left_out": "why"}}}
+
+    looks = [seen("SupCon", 0, 0.2, 2.0), seen("SupCon", 1, 0.4, 1.5), seen("SimCLR", 1, 0.8, 1.25)]
+    looks.append(seen("SimCLR", 0, 0.0, None))
+    captions = [caption for _, caption in find("csl.figure3").drawings(looks, SHORT)]
+    assert drawn_maps[0][0] == pytest.approx(np.array([[0.3, 1.0], [1.0, 0.3]]))
+    assert drawn_maps[0][1]["scale"] == drawn_maps[1][1]["scale"] == (pytest.approx(0.3), 1.0)
+    assert captions[0].endswith("inter upon intra 1.75 (the paper's 1.98). Means over 2 seeds.")
+    assert captions[1].endswith("inter upon intra 1.25 (the paper's 1.19). One seed.")
+    assert find("csl.figure3").drawings([], SHORT) == []
 
 
 def test_lines_of_the_paper_are_told_apart_without_colour():
