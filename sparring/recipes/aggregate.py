@@ -99,6 +99,7 @@ def aggregate(recipe: Recipe, budget: Budget, results: Sequence[Result], verdict
                 "row": row.name,
                 "figures": {
                     key(column, budget): _entry(found, row.paper.get(column.paper or ""))
+                    | {"protocol": protocol_of([r for r in results if r["row"] == row.name], key(column, budget))}
                     for column in measured
                     if (found := figure(results, row.name, key(column, budget))) is not None
                 },
@@ -153,6 +154,12 @@ def computed(recipe: Recipe, results: Sequence[Result]) -> str | None:
         said = " and ".join(f"({words})" if words else "as the recipe" for words in sorted(found, key=str))
         raise ValueError(f"{recipe.name}: some are trained {said}: keep them apart, in another --out")
     return found.pop() if found else None
+
+
+def protocol_of(results: Sequence[Result], name: str) -> str:
+    """How a measure was taken, in the words of its results: logistic v1, paper (best test epoch)."""
+    found = (result["results"].get(name, {}).get("protocol") for result in results)
+    return " or ".join(sorted({protocol for protocol in found if protocol}))
 
 
 def few_seeds(results: Sequence[Result]) -> str:

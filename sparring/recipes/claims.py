@@ -37,7 +37,8 @@ class Claim:
         results = list(results)
         higher, lower = (of_row(results, row, measure) for row in (self.higher, self.lower))
         differences = {seed: higher[seed] - lower[seed] for seed in higher.keys() & lower.keys()}
-        return f"{measure}: {judged(results, differences, (self.higher, self.lower), measure)}: {self.words}"
+        said = judged(results, differences, (self.higher, self.lower), measure)
+        return f"{called(results, measure)}: {said}: {self.words}"
 
 
 @dataclass(frozen=True)
@@ -167,6 +168,12 @@ class Colours:
         unmade = all(colours[name] <= {"red" if self.red else "green", "grey"} for name in wrong)
         word = "holds" if not wrong else "undecided" if unmade else "fails"
         return f"{self.row}: {word} (not green: {', '.join(loud) or 'none'}): {self.words}"
+
+
+def called(results: Runs, measure: str) -> str:
+    """The measure's key, and by which epoch where that was chosen on test images: logistic (best test epoch)."""
+    chosen = {result["results"].get(measure, {}).get("selection") for result in results} & {"best test epoch"}
+    return f"{measure} ({chosen.pop()})" if chosen else measure
 
 
 def judged(

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
-from sparring.recipes.aggregate import figure, key
+from sparring.recipes.aggregate import figure, key, protocol_of
 from sparring.recipes.budgets import Budget
 from sparring.recipes.recipe import Column, Row
 
@@ -111,7 +111,7 @@ class OverRows:
                 paper=True,
             ),
             axes,
-            self.more,
+            f"{self.more} {measure}: {protocol}." if (protocol := protocol_of(results, measure)) else self.more,
             full=budget.name == "full",
         )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sparring.recipes.claims import Runs, judged, of_row
+from sparring.recipes.claims import Runs, called, judged, of_row
 
 
 @dataclass(frozen=True)
@@ -22,4 +22,4 @@ class GainsMore:
         a, b, c, d = (of_row(results, row, measure) for row in rows)
         seeds = a.keys() & b.keys() & c.keys() & d.keys()
         differences = {seed: (a[seed] - b[seed]) - (c[seed] - d[seed]) for seed in seeds}
-        return f"{measure}: {judged(results, differences, rows, measure)}: {self.words}"
+        return f"{called(results, measure)}: {judged(results, differences, rows, measure)}: {self.words}"

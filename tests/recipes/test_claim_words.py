@@ -3,7 +3,11 @@
 import re
 from pathlib import Path
 
-from sparring.recipes.reproduce import find, recipes
+from sparring.recipes.aggregate import aggregate
+from sparring.recipes.budgets import BUDGETS
+from sparring.recipes.reproduce import find, recipes, verdicts
+
+BUDGET = BUDGETS["short"].of("clae.depth")
 
 
 def test_claims_are_worded_as_the_comparisons_that_are_judged():
@@ -39,3 +43,27 @@ def test_a_claim_is_judged_on_one_of_two_figures_of_one_training():
     lines = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8").splitlines()
     [alpha] = [line for line in lines if line.startswith("| `clae.alpha` |")]
     assert sum(int(cell) for cell in alpha.split("|")[-4:-1]) == len(find("clae.alpha").claims) == 9
+
+
+def measured(row, seed, accuracy):
+    """Results of a logistic regression read at its best test epoch and at its last."""
+    best = {"accuracy": accuracy, "protocol": "logistic v1, paper (best test epoch)", "selection": "best test epoch"}
+    results = {"logistic": best, "logistic, last epoch": {"accuracy": accuracy - 0.01, "protocol": "logistic v1"}}
+    return {"row": row, "seed": seed, "data": "some", "budget": BUDGET.label, "results": results}
+
+
+def test_what_was_chosen_on_test_images_says_so_in_verdicts_captions_and_json():
+    recipe = find("clae.depth")
+    seen = [measured(row.name, seed, 0.4 + 0.01 * seed) for row in recipe.rows for seed in (0, 1)]
+    lines = verdicts(recipe, BUDGET, seen)
+    assert len(lines) == len(recipe.claims) and all(line.startswith("- logistic (best test epoch): ") for line in lines)
+    (_, caption), (_, theirs) = recipe.drawings(seen, BUDGET)
+    assert "logistic: logistic v1, paper (best test epoch)." in caption and "best test epoch" not in theirs
+    figures = aggregate(recipe, BUDGET, seen, lines)["rows"][0]["figures"]
+    assert figures["logistic"]["protocol"] == "logistic v1, paper (best test epoch)"
+    assert figures["logistic, last epoch"]["protocol"] == "logistic v1"
+    # figures that say nothing of a choice are called by their key
+    for result in seen:
+        del result["results"]["logistic"]["selection"], result["results"]["logistic"]["protocol"]
+    assert verdicts(recipe, BUDGET, seen)[0].startswith("- logistic: ")
+    assert "logistic:" not in recipe.drawings(seen, BUDGET)[0][1]
