@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from sparring.recipes.aggregate import figure, key, protocol_of
 from sparring.recipes.budgets import Budget
+from sparring.recipes.own_sizes import stand_ins
 from sparring.recipes.recipe import Column, Row
 
 if TYPE_CHECKING:
@@ -101,6 +102,9 @@ class OverRows:
             self._names,
             self.joined,
         )
+        more = [self.more] if self.more else []
+        more += [f"{measure}: {protocol}."] if (protocol := protocol_of(results, measure)) else []
+        more += [f"x is the paper's; what ran: {others}."] if (others := stand_ins(budget, self.rows)) else []
         return ours_and_theirs(
             self._curves([(row, Point.of(self._place(row), values)) for row, values in ours], paper=False),
             self._curves(
@@ -111,7 +115,7 @@ class OverRows:
                 paper=True,
             ),
             axes,
-            f"{self.more} {measure}: {protocol}." if (protocol := protocol_of(results, measure)) else self.more,
+            " ".join(more),
             full=budget.name == "full",
         )
 
@@ -168,12 +172,9 @@ class Together:
         return [drawing for part in self.parts for drawing in part(results, budget)]
 
 
-SIZE = " x is as at the paper's size."
-
-
 def ours_and_theirs(ours: list[Curve], theirs: list[Curve], axes: Axes, more: str, *, full: bool) -> Drawings:
     """One drawing of both at the paper's size, else one of each."""
-    said = f"{more} {spread(ours)}{'' if full else SIZE}".strip()
+    said = f"{more} {spread(ours)}".strip()
     if not theirs:
         return [drawn(ours, axes, said)]
     if full:

@@ -12,6 +12,7 @@ from sparring.recipes.aggregate import figure, key, missing_words, words_of
 from sparring.recipes.budgets import BUDGETS, Budget
 from sparring.recipes.judgements import counted, verdict_of
 from sparring.recipes.leaderboard import Group, grouped
+from sparring.recipes.own_sizes import stand_ins
 from sparring.recipes.paper import as_printed
 from sparring.recipes.recipe import Column, Recipe, Row
 from sparring.recipes.relative import behind, behind_printed
@@ -132,6 +133,8 @@ def _group(number: int, group: Group) -> str:
     parts = [f'<ul class="facts">{items}</ul>', _table(recipe, budget, results)]
     versions = [f"{name}: {words}" for name, words in protocols(group).items()]
     versions += [f"schedule: {budget.schedule}"] if budget.schedule else []
+    if others := stand_ins(budget, recipe.rows):
+        versions.append(f"rows and claims name the paper's sizes; what ran: {others}")
     parts.append(bullets(versions))
     if lacking := missing_words(recipe, budget, results):
         parts.append(paragraph(f"{lacking[0].upper()}{lacking[1:]}.", "missing"))

@@ -7,9 +7,12 @@ ASCL's tables of several encoders have a small one for each; its others have the
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
-from sparring.recipes.budgets import SHORT, SMOKE, Budget
+from sparring.config import RunConfig
+from sparring.recipes.budgets import FULL, SHORT, SMOKE, Budget
+from sparring.recipes.recipe import Row
 
 DEEPER = (("resnet50", "wrn-16-1"), ("resnet101", "wrn-22-1"))
 STEPS_TO_COSINE = (
@@ -84,3 +87,21 @@ OWN = {
     ),
 }
 """By the beginning of a recipe's name, or all of it, and the common size's."""
+
+TOLD_APART: Mapping[str, Callable[[RunConfig], object]] = {
+    "encoder": lambda run: run.encoder.name,
+    "batch size": lambda run: run.training.batch_size,
+    "epochs": lambda run: run.training.epochs,
+    "epochs of logistic regression": lambda run: run.evaluation.logistic_epochs,
+}
+"""Settings that a size changes and by which rows are told apart, in their names, in claims and on axes."""
+
+
+def stand_ins(budget: Budget, rows: Iterable[Row]) -> str:
+    """What ran where the paper's size is named: batch size 16 for 64, 32 for 128; empty where no setting tells rows apart."""
+    runs, said = [(FULL.scaled(row.run), budget.scaled(row.run)) for row in rows], []
+    for name, read in TOLD_APART.items():
+        ours = {read(paper): read(run) for paper, run in runs}
+        if len(set(ours.values())) > 1 and any(theirs != own for theirs, own in ours.items()):
+            said.append(f"{name} {', '.join(f'{own} for {theirs}' for theirs, own in ours.items())}")
+    return "; ".join(said)

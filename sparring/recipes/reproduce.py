@@ -18,6 +18,7 @@ from sparring.recipes.budgets import BUDGETS, Budget, brought
 from sparring.recipes.given import check_weights, wanted
 from sparring.recipes.grid import Failure, Tell, run_grid
 from sparring.recipes.judgements import Judged, brief, by_claim, counted, flat
+from sparring.recipes.own_sizes import stand_ins
 from sparring.recipes.paper import as_printed
 from sparring.recipes.place import Place, data_label, departures_in_words, slug
 from sparring.recipes.recipe import Column, Recipe, Row
@@ -186,6 +187,7 @@ def table(recipe: Recipe, budget: Budget, results: Sequence[dict[str, Any]]) -> 
         cells = ["-" if printed is None else f"({as_printed(printed)})" for printed in theirs]
         lines.append(f"| {name}, as printed | - | " + " | ".join(cells) + " |")
     words = measured_words(recipe, budget, results) | ({"schedule": budget.schedule} if budget.schedule else {})
+    words["rows and claims name the paper's sizes; what ran"] = stand_ins(budget, recipe.rows)
     return [*lines, "", *[f"- {name}: {line}" for name, line in words.items() if line]]
 
 

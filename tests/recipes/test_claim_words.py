@@ -1,11 +1,16 @@
 """Claims say what is judged, and on which figures."""
 
 import re
+from html import unescape
 from pathlib import Path
+
+import pytest
 
 from sparring.recipes.aggregate import aggregate
 from sparring.recipes.budgets import BUDGETS
-from sparring.recipes.reproduce import find, recipes, verdicts
+from sparring.recipes.leaderboard import Group
+from sparring.recipes.leaderboard_page import _group
+from sparring.recipes.reproduce import find, recipes, table, verdicts
 
 BUDGET = BUDGETS["short"].of("clae.depth")
 
@@ -67,3 +72,25 @@ def test_what_was_chosen_on_test_images_says_so_in_verdicts_captions_and_json():
         del result["results"]["logistic"]["selection"], result["results"]["logistic"]["protocol"]
     assert verdicts(recipe, BUDGET, seen)[0].startswith("- logistic: ")
     assert "logistic:" not in recipe.drawings(seen, BUDGET)[0][1]
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("clae.depth", "encoder wrn-10-1 for resnet18, wrn-16-1 for resnet50, wrn-22-1 for resnet101"),
+        ("clae.batch", "batch size 16 for 64, 32 for 128, 64 for 256"),
+        ("clae.epochs", "epochs 8 for 100, 16 for 200, 24 for 300, 32 for 400, 40 for 500"),
+        ("clae.alpha", ""),  # rows have one encoder, batch size and number of epochs, which the label says
+    ],
+)
+def test_what_stands_in_for_a_named_size_is_said_below_the_table_and_the_drawing(name, said):
+    recipe, head = find(name), "rows and claims name the paper's sizes; what ran"
+    for budget, expected in ((BUDGETS["short"].of(name), said), (BUDGETS["full"], "")):
+        seen = [measured(row.name, 0, 0.4) | {"budget": budget.label, "environment": {}} for row in recipe.rows]
+        lines = [line for line in table(recipe, budget, seen) if line.startswith(f"- {head}")]
+        assert lines == ([f"- {head}: {expected}"] if expected else [])
+        caption = recipe.drawings(seen, budget)[0][1]
+        assert (f"x is the paper's; what ran: {expected}. One seed." in caption) == bool(expected)
+        assert expected or "what ran" not in caption
+        page = _group(0, Group(recipe, budget, "some", seen))
+        assert (f"{head}: {expected}</li>" in unescape(page)) == bool(expected)

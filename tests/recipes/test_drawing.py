@@ -66,7 +66,7 @@ def test_at_another_size_the_papers_have_a_drawing_of_their_own(monkeypatch):
     [(ours, _), (theirs, how)], captions = drawn_series(monkeypatch, OVER, SEEN, SHORT)
     assert [line.name for line in ours] == [line.name for line in theirs] == ["base", "ours"]
     assert theirs[0].low == pytest.approx([0.49, 0.5, 0.52]) and how["title"] == "Logistic regression over n, paper"
-    assert captions[0].endswith(" x is as at the paper's size.")
+    assert captions[0] == "n is a number. Means over 2 seeds, one standard deviation on either side."
     assert captions[1] == "What the paper prints, with its ±, on an axis of its own."
 
 
