@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from sparring.config import RunConfig
 from sparring.data import ImageSet, load_images
-from sparring.encoders.exported import WEIGHTS, is_export
+from sparring.encoders.exported import WEIGHTS, is_export, read_config
 from sparring.encoders.published import Published, load_published
 from sparring.evaluation import check_robustness, evaluate
 from sparring.evaluation.robust import Progress
@@ -50,8 +50,9 @@ def of_weights(
     robustness.json with `robustness`, and (`report`) report.html into `config.out` (runs/weights-FILE if None). `protocols`
     None is kNN, logistic regression and, where the file holds a classifier of as many classes as the images have, that one;
     with `robustness` alone nothing but the attacked classifier is fitted: `robustness.classifier`, or the same default.
-    AutoAttack keeps what it has done in `state`. Of `config` only data, evaluation, training.seed, training.device and out
-    are used; `evaluation.domain` None is the adversarial batch norm where the encoder has two, and weights.json says so.
+    An export is measured at the size in pixels for which it was trained, and with its run's temperature of kNN, unless others
+    are given. AutoAttack keeps what it has done in `state`. Of `config` only data, evaluation, training.seed, training.device and
+    out are used; `evaluation.domain` None is the adversarial batch norm where the encoder has two, and weights.json says so.
 
     Raises ValueError, before anything is written, for a file or folder that cannot be used, images of another number of
     channels, and images without labels under attack.
@@ -67,6 +68,9 @@ def of_weights(
         raise ValueError(f"{place} {what}; name a checkpoint file, such as weights:checkpoint.pth, or an export")
     if robustness is not None:
         check_robustness(robustness)
+    told = read_config(path) if exported else {}
+    if config.data.image_size is None:
+        config = replace(config, data=replace(config.data, image_size=told.get("image_size")))
     train, test = load_images(config.data, seed=config.training.seed)
     published = load_published(path, image_size=train.image_size, **dataclasses.asdict(weights))
     encoder = published.encoder
@@ -88,7 +92,7 @@ def of_weights(
     if config.evaluation.domain == "adv" and not has_domains(encoder):
         raise ValueError(f"evaluation.domain is adv, but {path} has one batch norm a layer, or none; it must be clean")
     evaluation = config.evaluation
-    temperature = KNN_TEMPERATURE if evaluation.knn_temperature is None else evaluation.knn_temperature
+    temperature = evaluation.knn_temperature or told.get("knn_temperature") or KNN_TEMPERATURE
     k = neighbours(len(train)) if evaluation.knn_k is None else evaluation.knn_k
     domain = evaluation.domain or published.domain
     config = replace(config, evaluation=replace(evaluation, knn_temperature=temperature, knn_k=k, domain=domain))

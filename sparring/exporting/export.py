@@ -183,6 +183,7 @@ def _write(source: Source, encoder: ContrastiveEncoder, format: str, folder: Pat
         "std": architecture["encoder"]["std"],
         "features": encoder.features,
         "domain": source.domain,
+        "knn_temperature": run_folder.load_config(source.run).evaluation.knn_temperature,
         "norms": "one batch norm a layer" + (", extracted from two" if norms.has_domains(source.encoder) else ""),
         "run": own_folder(source.run.resolve()).name,
         "checkpoint": source.checkpoint.name,

@@ -150,7 +150,8 @@ def load_config(run: Path) -> RunConfig:
             f"{run} is no run folder: it holds figures of a checkpoint file, which is measured as weights:FILE"
         )
     if not path.is_file():
-        raise ValueError(f"{run} is no run folder: it holds no config.yaml")
+        hint = f" (an export is measured as weights:{run})" if (Path(run) / "model.safetensors").is_file() else ""
+        raise ValueError(f"{run} is no run folder: it holds no config.yaml{hint}")
     return configuration.build(configuration.read_yaml(path))
 
 

@@ -15,9 +15,12 @@ from torch import nn
 import sparring
 from sparring import norms
 from sparring.cli import main
+from sparring.config import DataConfig, EvaluationConfig, RunConfig, TrainingConfig
 from sparring.encoders import load_encoder
 from sparring.encoders.exported import load_exported
+from sparring.measuring import WeightsConfig
 from sparring.norms import DualBatchNorm
+from sparring.published import of_weights
 from tests.exporting.tiny import SIDE, make_run
 
 X = torch.rand(3, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(1))
@@ -297,3 +300,18 @@ def test_the_current_folder_and_a_link_to_one(single, tmp_path, monkeypatch):
     assert link.is_symlink() and {path.name for path in far.iterdir()} == whole
     assert sparring.from_pretrained(link)(X).shape == (3, 64)
     assert {path.name for path in tmp_path.iterdir()} == {"usual", "here", "far", "link"}
+
+
+def test_an_export_is_measured_as_its_run_was(tmp_path):
+    run = make_run(tmp_path / "run")
+    out = sparring.export(run, tmp_path / "export")
+    assert main(["evaluate", str(run), "--protocol", "knn"]) == 0
+    config = RunConfig(
+        data=DataConfig(name="synthetic", train_images=60, test_images=40),  # which are larger by themselves
+        training=TrainingConfig(seed=3),
+        evaluation=EvaluationConfig(knn_k=10),
+        out=str(tmp_path / "measured"),
+    )
+    measured = of_weights(f"weights:{out}", config, WeightsConfig(), protocols=("knn",), report=False)
+    ours, theirs = (json.loads((place / "results.json").read_text())["knn"] for place in (run, measured))
+    assert theirs["temperature"] == 0.5 and theirs == {key: ours[key] for key in theirs}
